@@ -1,0 +1,181 @@
+"""What a backend is: devices, kernels for layers, and a way to run a segment of the graph.
+
+Kernels are candidates, keyed by (layer, backend, kernel name): several may serve one layer and compete.
+A backend compiles a segment (a run of layers placed on it) once; computing is one call for each segment.
+"""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar, Protocol
+
+import attrs
+from attrs import field
+
+from cnnrt.layer import Array
+from cnnrt.layer_call import LayerCall
+from cnnrt.tensor import PLAIN, TensorType
+
+Packed = Any
+"""A kernel's weights in the form in which it reads them; only that kernel looks inside."""
+
+Frame = list[Array]
+"""The buffers of one call, by slot number."""
+
+
+@attrs.frozen
+class Device:
+    """A processor that a backend can see. `problem` says why it cannot be used; empty: it can."""
+
+    backend: str
+    name: str
+    description: str = ""
+    problem: str = ""
+    details: Mapping[str, str] = field(factory=dict)
+
+
+class Kernel(abc.ABC):
+    """One way in which one backend computes one layer.
+
+    Class attributes: `layer` (its type), `backend`, `name`; `folds`: the types of element-wise layers that
+    it applies on the way out; `takes` and `gives`: the memory layouts of inputs and outputs.
+    """
+
+    layer: ClassVar[str]
+    backend: ClassVar[str]
+    name: ClassVar[str]
+    folds: ClassVar[tuple[str, ...]] = ()
+    takes: ClassVar[str] = PLAIN
+    gives: ClassVar[str] = PLAIN
+
+    def can_run(self, call: LayerCall, device: Device) -> bool | str:
+        """Return True, or the reason why this kernel does not compute this call on this device."""
+        return True
+
+    def estimate(self, call: LayerCall, device: Device) -> float:
+        """Return the seconds that one call is expected to take: the cost model used where nothing was measured.
+
+        The default, 1e9 operations or bytes a second, only ranks kernels against others that use it.
+        """
+        cost = call.cost
+        return max(cost.flops, cost.bytes) / 1e9
+
+    def parameters(self, call: LayerCall) -> Mapping[str, int | str]:
+        """Return what the kernel is tuned by, with the values in force, for the receipt."""
+        return {}
+
+    def workspace(self, call: LayerCall) -> int:
+        """Return the bytes of scratch memory that one call needs; the memory plan provides them."""
+        return 0
+
+    def packed_bytes(self, call: LayerCall) -> int:
+        """Return the bytes of the packed weights."""
+        return sum(t.nbytes for t in call.weights.values())
+
+    def pack(self, call: LayerCall, weights: Mapping[str, Array]) -> Packed:
+        """Return the weights (float32, logical shapes) in the form that the kernel reads; by default as they are.
+
+        Layers that share a parameter file share what is packed if layer and weight shapes are equal too,
+        so the result must not depend on the shapes of inputs and outputs.
+        """
+        return weights
+
+
+HostFunction = Callable[[Sequence[Array], Sequence[Array], Packed, Array], None]
+"""A kernel bound to one call: f(inputs, outputs, packed weights, workspace as bytes) fills the outputs."""
+
+
+class HostKernel(Kernel):
+    """A kernel in Python that reads and writes NumPy arrays in the process's own memory."""
+
+    @abc.abstractmethod
+    def bind(self, call: LayerCall) -> HostFunction:
+        """Return the function that computes `call`; everything that depends on shapes alone is done here.
+
+        Inputs are read-only by contract, outputs are C-contiguous and uninitialised, the workspace has at
+        least `workspace(call)` bytes, aligned to 64.
+        """
+
+
+class Weights(Protocol):
+    """A step's packed weights: resident, or loaded for each call."""
+
+    @property
+    def resident(self) -> bool:
+        """Whether the weights stay in memory between calls."""
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the packed weights."""
+
+    def get(self) -> Packed:
+        """Return them; where they are not resident, this reads the parameter file."""
+
+
+@attrs.frozen
+class Step:
+    """One kernel call of a segment. `inputs`, `outputs` and `workspace` are slots of the frame."""
+
+    layer_name: str
+    call: LayerCall
+    kernel: Kernel
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+    weights: Weights
+    workspace: int
+
+
+@attrs.frozen
+class Segment:
+    """A run of steps on one device of one backend."""
+
+    index: int
+    device: Device
+    steps: tuple[Step, ...]
+
+    @property
+    def backend(self) -> str:
+        """Name of the backend."""
+        return self.device.backend
+
+
+@attrs.frozen
+class BufferSpec:
+    """What a slot of the frame holds. `offset`: its place in the arena; None: an array handed in for each call."""
+
+    type: TensorType
+    offset: int | None
+
+
+class StepTimer(Protocol):
+    """Receives the times of a profiled call."""
+
+    def record(self, layer_name: str, run_seconds: float, load_seconds: float) -> None:
+        """Note that a step took `run_seconds`, and loading its weights `load_seconds` before that."""
+
+
+class Runnable(Protocol):
+    """A compiled segment."""
+
+    def run(self, frame: Frame, timer: StepTimer | None = None) -> None:
+        """Compute every step on the frame's buffers; with a timer, report each step to it."""
+
+
+class Backend(abc.ABC):
+    """A kind of processor and how layers run there. One instance for each process; it keeps no state of a Net."""
+
+    name: ClassVar[str]
+    description: ClassVar[str] = ""
+
+    @abc.abstractmethod
+    def devices(self) -> Sequence[Device]:
+        """Return the devices in sight, the preferred one first, unusable ones with the reason."""
+
+    @abc.abstractmethod
+    def compile(self, segment: Segment, buffers: Sequence[BufferSpec], threads: int | None) -> Runnable:
+        """Return one runnable for the segment.
+
+        `buffers` describes the slots of the frame that `run` will get; `threads` is the user's limit, None
+        where there is none.
+        """

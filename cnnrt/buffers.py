@@ -1,0 +1,127 @@
+"""Where every value lives: slots of a frame, most of them places in one arena that values share over time.
+
+A value holds its place from the step that writes it to the last step that reads it; then the place is free for
+others. Inputs and outputs are arrays of the caller, outside the arena.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import attrs
+
+from cnnrt.backend import BufferSpec
+from cnnrt.placement import Placed
+from cnnrt.tensor import TensorType
+
+ALIGNMENT = 64
+"""Bytes; a cache line, and the widest vector of today's processors."""
+
+
+@attrs.frozen
+class View:
+    """A slot that shows the bytes of another one in another shape."""
+
+    slot: int
+    root: int
+
+
+@attrs.frozen
+class Buffers:
+    """The slots of a frame, and which of them are filled for each call.
+
+    `inputs` and `outputs` are slots of arrays handed in and handed back; `views` must be renewed for each call
+    since their roots are such arrays; `results` names, for each wanted value, its slot and whether it has to be
+    copied because its bytes belong to somebody else as well.
+    """
+
+    specs: tuple[BufferSpec, ...]
+    slots: Mapping[str, int]
+    workspaces: tuple[int, ...]
+    arena_bytes: int
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+    views: tuple[View, ...]
+    results: tuple[tuple[int, bool], ...]
+
+
+@attrs.define
+class _Span:
+    """Bytes that are needed from step `first` to step `last`, both included."""
+
+    nbytes: int
+    first: int
+    last: int
+    offset: int = -1
+
+
+def plan_buffers(
+    placed: Sequence[Placed], types: Mapping[str, TensorType], inputs: Sequence[str], wanted: Sequence[str]
+) -> Buffers:
+    """Return a place for every value and workspace. `wanted` are the values to return, in order."""
+    slots = {name: i for i, name in enumerate(types)}
+    root = {name: name for name in types}
+    for p in placed:
+        if p.kernel is None:
+            root[p.node.outputs[0]] = root[p.node.inputs[0]]
+    handed_in = set(inputs)
+    handed_back = [r for r in dict.fromkeys(root[v] for v in wanted) if r not in handed_in]
+
+    spans: dict[str, _Span] = {}
+    for step, p in enumerate(placed):
+        for value in p.node.outputs:
+            spans.setdefault(root[value], _Span(0, step, step))
+        for value in (*p.node.inputs, *p.node.outputs):
+            if root[value] in spans:
+                spans[root[value]].last = step
+    for name, span in spans.items():
+        span.nbytes = types[name].nbytes
+    outside = handed_in.union(handed_back)
+    inside = {name: span for name, span in spans.items() if name not in outside}
+    scratch = [_Span(p.kernel.workspace(p.call) if p.kernel else 0, step, step) for step, p in enumerate(placed)]
+    arena_bytes = _pack([*inside.values(), *scratch])
+
+    specs = [BufferSpec(t, inside[root[name]].offset if root[name] in inside else None) for name, t in types.items()]
+    specs += [BufferSpec(TensorType((s.nbytes,), "uint8"), s.offset) for s in scratch]
+    results, given = [], set(handed_in)
+    for value in wanted:
+        results.append((slots[value], root[value] in given))
+        given.add(root[value])
+    return Buffers(
+        specs=tuple(specs),
+        slots=slots,
+        workspaces=tuple(len(types) + i for i in range(len(placed))),
+        arena_bytes=arena_bytes,
+        inputs=tuple(slots[name] for name in inputs),
+        outputs=tuple(slots[name] for name in handed_back),
+        views=tuple(View(slots[name], slots[r]) for name, r in root.items() if name != r and r in outside),
+        results=tuple(results),
+    )
+
+
+def _pack(spans: Sequence[_Span]) -> int:
+    """Give each span an offset so that no two that live at the same time overlap; return the arena's size.
+
+    Largest first, each at the lowest gap that fits: the greedy-by-size strategy of Pisarchyk and Lee,
+    "Efficient Memory Management for Deep Neural Net Inference" (2020), section 5.
+    """
+    placed: list[_Span] = []
+    total = 0
+    for span in sorted(spans, key=lambda s: (-s.nbytes, s.first)):
+        neighbours = sorted(
+            (p for p in placed if p.first <= span.last and span.first <= p.last and p.nbytes),
+            key=lambda p: p.offset,
+        )
+        offset = 0
+        for other in neighbours:
+            if offset + span.nbytes <= other.offset:
+                break
+            offset = max(offset, _aligned(other.offset + other.nbytes))
+        span.offset = offset
+        placed.append(span)
+        total = max(total, offset + span.nbytes)
+    return total
+
+
+def _aligned(nbytes: int) -> int:
+    return -(-nbytes // ALIGNMENT) * ALIGNMENT

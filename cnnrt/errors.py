@@ -1,0 +1,103 @@
+"""The errors and warnings of cnnrt, drawn once.
+
+CnnrtError
+├── NetFileError            a NetFile or the graph in it: every problem at once, with file:line:column
+├── ParameterFileError      a parameter file
+├── KeyValueError           a value that a layer's key does not take
+├── ShapeError              shapes that a layer cannot take (the core adds layer and place)
+├── InputError              what was handed to `compute` or `prepare`
+├── PlacementError          no backend, device or kernel for what was asked
+├── PluginError             a plugin that is missing, broken, too old, or collides with another
+└── ImportFailure           a model that an importer cannot read; every problem at once
+CnnrtWarning
+├── RootDirectoryWarning    the NetFile's root_directory does not exist; its own folder is used
+├── MemoryCeilingWarning    the plan needs more than allocated_ram
+└── PluginWarning           a plugin failed to load; the rest goes on
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from netfile_spec.errors import (
+    CnnrtError,
+    CnnrtWarning,
+    NetFileError,
+    ParameterFileError,
+    Position,
+    Problem,
+    describe_problem,
+)
+
+__all__ = [
+    "CnnrtError",
+    "CnnrtWarning",
+    "ImportFailure",
+    "InputError",
+    "KeyValueError",
+    "MemoryCeilingWarning",
+    "NetFileError",
+    "ParameterFileError",
+    "PlacementError",
+    "PluginError",
+    "PluginWarning",
+    "Position",
+    "PreprocessingWarning",
+    "Problem",
+    "RootDirectoryWarning",
+    "ShapeError",
+    "describe_problem",
+]
+
+
+class KeyValueError(CnnrtError, ValueError):
+    """A layer's key was given a value that it does not take; `key` names it."""
+
+    def __init__(self, key: str, message: str) -> None:
+        self.key = key
+        self.message = message
+        super().__init__(f"{key}: {message}")
+
+
+class ShapeError(CnnrtError):
+    """A layer cannot take inputs or weights of these shapes.
+
+    Raised by shape rules with what was expected and got; the core adds the layer's name and place.
+    """
+
+
+class InputError(CnnrtError):
+    """Wrong shape, dtype, name or value of what was handed to `compute`, `prepare` or the command line."""
+
+
+class PlacementError(CnnrtError):
+    """No usable backend, device or kernel for what was asked, or a fallback that `strict` forbids."""
+
+
+class PluginError(CnnrtError):
+    """A plugin is missing, broken, written for another plugin API, or collides with another one."""
+
+
+class ImportFailure(CnnrtError):
+    """A model that cannot be imported; `problems` lists everything that stands in the way."""
+
+    def __init__(self, problems: Sequence[Problem], *, file: str, source: str = "") -> None:
+        self.problems = tuple(problems)
+        self.file = file
+        super().__init__("\n".join(describe_problem(p, file, source) for p in self.problems))
+
+
+class RootDirectoryWarning(CnnrtWarning):
+    """The NetFile names a root_directory that does not exist here; the NetFile's own folder is used."""
+
+
+class MemoryCeilingWarning(CnnrtWarning):
+    """The memory plan needs more than `allocated_ram`."""
+
+
+class PluginWarning(CnnrtWarning):
+    """A plugin could not be loaded; everything else works on."""
+
+
+class PreprocessingWarning(CnnrtWarning):
+    """The NetFile does not say how an image becomes numbers; raw pixels are used."""

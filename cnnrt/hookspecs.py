@@ -1,0 +1,87 @@
+"""The hooks by which plugins add to cnnrt: a reference manual.
+
+A plugin is a module named by an entry point in the group `cnnrt.plugins`. The entry point's name carries its
+kind (`layer.x`, `backend.x`, `importer.x`), so that a module is imported only when that kind is needed. The
+module states the version of this interface that it was written for and implements one or more hooks:
+
+    from cnnrt import hookimpl
+    plugin_api = 1
+
+    @hookimpl
+    def cnnrt_layers():
+        return [Swish]
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import pluggy
+
+if TYPE_CHECKING:
+    from cnnrt.backend import Backend, Kernel
+    from cnnrt.importer import Importer
+    from cnnrt.layer import Layer
+
+PROJECT = "cnnrt"
+PLUGIN_API = 1
+"""The version of this interface; a plugin module's `plugin_api` must equal it."""
+
+hookspec = pluggy.HookspecMarker(PROJECT)
+hookimpl = pluggy.HookimplMarker(PROJECT)
+
+
+@hookspec
+def cnnrt_layers() -> Sequence[type[Layer]]:
+    """Return layer classes. Kind `layer`.
+
+    Called once, when the first NetFile is read or written. The types' names, without regard to case, must be new:
+    two layers of one type are an error that names both distributions.
+
+        @hookimpl
+        def cnnrt_layers():
+            return [Swish]
+    """
+    raise NotImplementedError
+
+
+@hookspec
+def cnnrt_backends() -> Sequence[Backend]:
+    """Return backends. Kind `backend`.
+
+    Called once, when the first Net is made or devices are listed. A backend whose libraries or devices are missing
+    is returned all the same: its `devices()` say what is missing. Importing them belongs into its methods.
+
+        @hookimpl
+        def cnnrt_backends():
+            return [SequentialBackend()]
+    """
+    raise NotImplementedError
+
+
+@hookspec
+def cnnrt_kernels() -> Sequence[Kernel]:
+    """Return kernels for any layer on any backend. Kinds `layer` and `backend`.
+
+    Called once, when the first Net is made. Kernels for a backend that is not installed are ignored. Two kernels of
+    one (layer, backend, name) are an error that names both distributions; different names compete.
+
+        @hookimpl
+        def cnnrt_kernels():
+            return [SwishOnSequential()]
+    """
+    raise NotImplementedError
+
+
+@hookspec
+def cnnrt_importers() -> Sequence[Importer]:
+    """Return importers. Kind `importer`.
+
+    Called once, when the first model is converted or plugins are listed. Heavy readers are imported in `read`.
+
+        @hookimpl
+        def cnnrt_importers():
+            return [CaffeImporter()]
+    """
+    raise NotImplementedError

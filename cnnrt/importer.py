@@ -1,0 +1,46 @@
+"""What an importer is: a plugin that reads the files of another framework into a NetFile and its weights."""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import ClassVar
+
+import attrs
+from attrs import field
+
+from cnnrt.layer import Array
+from netfile_spec import NetFile
+
+
+@attrs.frozen
+class ImportedModel:
+    """A model as an importer hands it over.
+
+    `parameters` holds, by layer name, the weights by name (float32, logical shapes as the layer's class states
+    them). `notes` are sentences for the user: what was dropped, guessed, or should be looked at.
+    """
+
+    netfile: NetFile
+    parameters: Mapping[str, Mapping[str, Array]] = field(factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+class Importer(abc.ABC):
+    """Reads one family of model files. `name` is used in messages, `description` is one line for listings."""
+
+    name: ClassVar[str]
+    description: ClassVar[str] = ""
+
+    @abc.abstractmethod
+    def recognises(self, files: Sequence[Path]) -> bool:
+        """Tell whether these files are this importer's, by names and first bytes; never raises for foreign ones."""
+
+    @abc.abstractmethod
+    def read(self, files: Sequence[Path]) -> ImportedModel:
+        """Return the model; raises ImportFailure that lists everything that stands in the way."""
+
+    def read_mean(self, file: Path) -> Array | None:
+        """Return a mean image, float32 (channels, rows, columns), or None where the file is not such a thing."""
+        return None

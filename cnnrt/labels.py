@@ -1,0 +1,31 @@
+"""Names of classes: from the NetFile or a text file with one name on each line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from cnnrt.errors import InputError
+from netfile_spec import NetFile, resolve_inside
+
+LARGEST_FILE = 16 << 20
+
+
+def read_labels(netfile: NetFile, root: Path) -> tuple[str, ...] | None:
+    """Return the names of the classes that a NetFile states, None where it states none.
+
+    A file of labels must lie inside `root`. Raises ParameterFileError or InputError where it cannot be read.
+    """
+    if netfile.labels is None or isinstance(netfile.labels, tuple):
+        return netfile.labels
+    return read_label_file(resolve_inside(root, netfile.labels))
+
+
+def read_label_file(path: Path) -> tuple[str, ...]:
+    """Return the lines of a UTF-8 text file, blank ones at its end left out. Raises InputError."""
+    try:
+        if path.stat().st_size > LARGEST_FILE:
+            raise InputError(f"{path}: a file of labels has at most {LARGEST_FILE >> 20} MiB")
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: cannot be read as a file of labels: {error}") from error
+    return tuple(line.strip() for line in text.rstrip().splitlines())

@@ -1,0 +1,112 @@
+"""What a layer is: its NetFile keys, its weights, its shape rule, its cost, and its reference.
+
+A layer is one attrs class in one file, independent of any backend. `reference` is the definition of
+right: every kernel is tested against it, and where no kernel exists it runs instead.
+"""
+
+from __future__ import annotations
+
+import abc
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+import attrs
+from numpy.typing import NDArray
+
+from cnnrt.errors import ShapeError
+
+Shape = tuple[int, ...]
+Array = NDArray[Any]
+
+
+@attrs.frozen
+class WeightSpec:
+    """One of a layer's weights: its name in parameter files, its shape in words, whether it may be absent."""
+
+    name: str
+    shape: str
+    doc: str
+    optional: bool = False
+
+
+@attrs.frozen
+class Cost:
+    """What computing a layer once takes: floating-point operations (a multiply-add counts 2) and bytes moved."""
+
+    flops: int
+    bytes: int
+
+
+class Layer(abc.ABC):
+    """Base of every layer. Subclasses are `attrs.frozen(kw_only=True)`; fields come from `cnnrt.keys`.
+
+    Arrays are NCHW (images, channels, rows, columns) or (images, features). Class attributes:
+
+    - `type`: the NetFile's name for it (looked up without regard to case).
+    - `inputs`: least and most number of inputs (None: no upper bound).
+    - `weights`: what its parameter file holds, in the order in which CNNdroid's layout stores it.
+    - `folds`: types of element-wise layers that may be folded into it (a pass does so).
+    - `view`: True where the output holds the same elements in the same order (Flatten): nothing is computed.
+    - `formula`: the computation in one or a few lines of plain text, for the generated page.
+    - `example`: a block of a NetFile that uses the layer, for the generated page.
+    """
+
+    type: ClassVar[str]
+    inputs: ClassVar[tuple[int, int | None]] = (1, 1)
+    weights: ClassVar[tuple[WeightSpec, ...]] = ()
+    folds: ClassVar[tuple[str, ...]] = ()
+    view: ClassVar[bool] = False
+    formula: ClassVar[str] = ""
+    example: ClassVar[str] = ""
+
+    def weight_shapes(self, stored: Mapping[str, Shape], inputs: Sequence[Shape]) -> Mapping[str, Shape]:
+        """Return the logical shapes of the weights, given those found in the parameter file.
+
+        Each has as many elements as the stored one; CNNdroid stores fully connected weights as one flat
+        list, for example. Raises ShapeError where the stored shapes make no sense.
+        """
+        return stored
+
+    @abc.abstractmethod
+    def output_shapes(self, inputs: Sequence[Shape], weights: Mapping[str, Shape]) -> tuple[Shape, ...]:
+        """Return the shapes of the outputs; raises ShapeError saying what was expected and what was got."""
+
+    def is_identity(self, inputs: Sequence[Shape]) -> bool:
+        """Tell whether, in inference, the output equals the (only) input, so that a pass can drop the layer."""
+        return False
+
+    def flops(self, inputs: Sequence[Shape], outputs: Sequence[Shape], weights: Mapping[str, Shape]) -> int:
+        """Return the floating-point operations of one call; the default is one for each output value."""
+        return sum(math.prod(shape) for shape in outputs)
+
+    def cost(self, inputs: Sequence[Shape], outputs: Sequence[Shape], weights: Mapping[str, Shape]) -> Cost:
+        """Return operations, and the bytes of inputs, outputs and weights in float32, each touched once."""
+        values = sum(math.prod(s) for s in (*inputs, *outputs, *weights.values()))
+        return Cost(self.flops(inputs, outputs, weights), 4 * values)
+
+    def reference_workspace(
+        self, inputs: Sequence[Shape], outputs: Sequence[Shape], weights: Mapping[str, Shape]
+    ) -> int:
+        """Return the most bytes that `reference` allocates beside its results; default: all of it in float64."""
+        return 8 * sum(math.prod(s) for s in (*inputs, *outputs))
+
+    @abc.abstractmethod
+    def reference(self, inputs: Sequence[Array], weights: Mapping[str, Array]) -> tuple[Array, ...]:
+        """Compute the layer in plain NumPy, accumulating in float64.
+
+        Inputs are read-only; the results have the dtype of the first input (float32, or float64 when
+        kernels are verified) and belong to the caller. An absent optional weight is absent from `weights`.
+        """
+
+
+def expect_rank(shape: Shape, rank: int, what: str = "input") -> None:
+    """Raise ShapeError unless `shape` has `rank` dimensions."""
+    if len(shape) != rank:
+        names = {2: "(images, features)", 4: "(images, channels, rows, columns)"}.get(rank, f"{rank} dimensions")
+        raise ShapeError(f"expected {what} of shape {names}, got {shape_text(shape)}")
+
+
+def shape_text(shape: Sequence[int]) -> str:
+    """Return a shape as people write it: 16×3×227×227, or "scalar" for a single value."""
+    return "×".join(str(n) for n in shape) or "scalar"

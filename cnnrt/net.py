@@ -1,0 +1,209 @@
+"""`Net`: a network, ready to compute."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cnnrt.errors import CnnrtError, InputError
+from cnnrt.executor import Prepared
+from cnnrt.graph import Graph
+from cnnrt.graph_builder import build_graph
+from cnnrt.inputs import check_inputs, check_shapes
+from cnnrt.layer import Shape
+from cnnrt.loading import load_netfile
+from cnnrt.plan import Plan
+from cnnrt.plugins import PluginHost, plugin_host
+from cnnrt.prepare import Planned, compile_planned, plan_network
+from cnnrt.profile import Profile
+from cnnrt.root_directory import root_directory as find_root
+from cnnrt.settings import settle
+from cnnrt.weights import WeightStore
+from netfile_spec import NetFile
+
+log = logging.getLogger("cnnrt")
+
+Images = NDArray[np.float32] | Mapping[str, NDArray[np.float32]]
+Result = Any  # an array, or a dict of arrays by name: the number of outputs decides
+PREPARED_KEPT = 4
+"""Input shapes for which everything stays prepared; the least recently used goes first."""
+
+
+class Net:
+    """A network from its NetFile.
+
+        with Net("lenet/net.netfile") as net:
+            probabilities = net.compute(images)
+
+    What the caller states wins over what the NetFile states:
+
+    - `execution_mode`: "parallel" (for each layer the fastest of what is here) or a backend's name.
+    - `allocated_ram`: ceiling in MiB.
+    - `auto_tuning`: "on" or "off" (or a bool).
+    - `threads`: most threads to use. `device`: name of a device. `strict`: refuse fallbacks on references.
+    - `root_directory`: folder of the parameter files.
+    - `concurrency`: calls of `compute` that may run at the same time, each with an arena of its own.
+
+    Raises NetFileError (all problems at once), ParameterFileError, PluginError or InputError: all CnnrtErrors.
+    Safe to use from several threads.
+    """
+
+    def __init__(
+        self,
+        netfile: str | Path | NetFile,
+        *,
+        execution_mode: str | None = None,
+        allocated_ram: float | None = None,
+        auto_tuning: bool | str | None = None,
+        threads: int | None = None,
+        device: str | None = None,
+        strict: bool = False,
+        root_directory: str | Path | None = None,
+        concurrency: int = 1,
+        plugins: PluginHost | None = None,
+    ) -> None:
+        self._host = plugins or plugin_host()
+        self.netfile = netfile if isinstance(netfile, NetFile) else load_netfile(netfile, self._host)
+        self.settings = settle(
+            self.netfile, execution_mode, allocated_ram, auto_tuning, threads, device, strict, concurrency
+        )
+        self.root = find_root(self.netfile, root_directory)
+        self.graph: Graph = build_graph(self.netfile, self.root, self._host)
+        sources = [node.weights for node in self.graph.nodes if node.weights]
+        self._weights = WeightStore(sources, self.settings.allocated_ram)
+        self._prepared: OrderedDict[Any, Prepared] = OrderedDict()
+        self._last: Prepared | None = None
+        self._lock = threading.Lock()
+        self._closed = False
+
+    def compute(self, images: Images, outputs: Iterable[str] | None = None) -> Result:
+        """Run the network on a batch (N, C, H, W) or a single item (C, H, W) of float32.
+
+        Returns an array, or a dict of arrays by name where the network has several outputs or `outputs` names
+        the wanted values (layers, or blob names of Caffe). For a single item they lack the batch dimension.
+        Several inputs are handed in as a dict by name. The arrays belong to the caller.
+        Raises InputError for a wrong name, shape, dtype, or values that are not finite.
+        """
+        if log.isEnabledFor(logging.DEBUG):
+            profile = Profile()
+            result = self._run(images, outputs, profile)
+            for times in profile.layers:
+                log.debug(
+                    "%s: run %.3f ms, parameters loaded in %.3f ms",
+                    times.layer,
+                    times.run_seconds * 1e3,
+                    times.load_seconds * 1e3,
+                )
+            return result
+        return self._run(images, outputs, None)
+
+    def profile(self, images: Images, outputs: Iterable[str] | None = None) -> Profile:
+        """Run the network once and return run time and parameter load time of each layer."""
+        profile = Profile()
+        self._run(images, outputs, profile)
+        return profile
+
+    def prepare(self, shapes: Any = None, outputs: Iterable[str] | None = None) -> Plan:
+        """Make everything ready for these input shapes (with the batch dimension) and return the plan.
+
+        `shapes`: a dict by input name, one shape for an only input, or None for what the NetFile states (batch 1).
+        `compute` does the same at its first call for a shape.
+        """
+        wanted = self._wanted(outputs)
+        return self._prepare(check_shapes(self._needed_inputs(wanted), shapes), wanted).plan
+
+    def plan_for(self, shapes: Any = None, outputs: Iterable[str] | None = None) -> Plan:
+        """Return the plan for these input shapes without loading weights or compiling anything; see `prepare`."""
+        wanted = self._wanted(outputs)
+        return self._planned(check_shapes(self._needed_inputs(wanted), shapes), wanted).plan
+
+    @property
+    def plan(self) -> Plan:
+        """The receipt of the latest call (or `prepare`): what ran where, by which kernel, and why."""
+        if self._last is None:
+            self.prepare()
+        assert self._last is not None
+        return self._last.plan
+
+    def close(self) -> None:
+        """Let go of weights and arenas; computing afterwards is an error. Closing twice is not."""
+        with self._lock:
+            self._closed = True
+            self._prepared.clear()
+            self._last = None
+        self._weights.clear()
+
+    def __enter__(self) -> Net:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<Net {self.graph.file!r}: {len(self.graph.nodes)} layers>"
+
+    def _run(self, images: Images, outputs: Iterable[str] | None, profile: Profile | None) -> Result:
+        names = None if outputs is None else (outputs,) if isinstance(outputs, str) else tuple(outputs)
+        wanted = self._wanted(names)
+        batch = check_inputs(self._needed_inputs(wanted), images)
+        try:
+            prepared = self._prepare(batch.shapes, wanted)
+            started = time.perf_counter()
+            computed = prepared.run(list(batch.arrays.values()), profile)
+        except MemoryError as error:
+            raise CnnrtError(f"{self.graph.file}: out of memory: {error}; a smaller batch takes less") from error
+        if profile is not None:
+            profile.seconds = time.perf_counter() - started
+        # A value without a batch dimension (the accuracy over the batch) is one value however it was asked for.
+        results = [r[0] if batch.single and r.ndim else r for r in computed]
+        if names is None:
+            return results[0] if len(results) == 1 else dict(zip(wanted, results, strict=True))
+        by_value = dict(zip(wanted, results, strict=True))
+        return {name: by_value[self.graph.resolve(name)] for name in names}
+
+    def _wanted(self, outputs: Iterable[str] | None) -> tuple[str, ...]:
+        """Return the values that are asked for, each once: two names may stand for the same one."""
+        if outputs is None:
+            return self.graph.outputs
+        names = (outputs,) if isinstance(outputs, str) else tuple(outputs)
+        if not names:
+            raise InputError("outputs names no value; leave it out for the network's own outputs")
+        return tuple(dict.fromkeys(self.graph.resolve(name) for name in names))
+
+    def _needed_inputs(self, wanted: Sequence[str]) -> list[Any]:
+        if len(self.graph.inputs) == 1:
+            return list(self.graph.inputs)
+        needed = set(wanted)
+        for node in reversed(self.graph.nodes):
+            if needed.intersection(node.outputs):
+                needed.update(node.inputs)
+        return [i for i in self.graph.inputs if i.name in needed]
+
+    def _planned(self, shapes: Mapping[str, Shape], wanted: Sequence[str]) -> Planned:
+        return plan_network(self.graph, shapes, wanted, self.settings, self._weights, self._host)
+
+    def _prepare(self, shapes: Mapping[str, Shape], wanted: Sequence[str]) -> Prepared:
+        key = (tuple(shapes.items()), tuple(wanted))
+        with self._lock:
+            if self._closed:
+                raise CnnrtError(f"{self.graph.file}: this Net is closed; make a new one")
+            prepared = self._prepared.get(key)
+            if prepared is None:
+                prepared = compile_planned(self._planned(shapes, wanted), self.settings, self._host)
+                self._prepared[key] = prepared
+                while len(self._prepared) > PREPARED_KEPT:
+                    self._prepared.popitem(last=False)
+            self._prepared.move_to_end(key)
+            self._last = prepared
+        return prepared

@@ -1,0 +1,190 @@
+"""The plugin door: finds plugins by their entry points, loads them by kind, and keeps their failures apart.
+
+The built-in layers, backends and importers come in by this door too. Nothing is imported before its kind is
+asked for; a plugin that fails is reported with its distribution and version, and the rest works on.
+"""
+
+from __future__ import annotations
+
+import functools
+import threading
+import traceback
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from importlib import metadata
+from typing import TYPE_CHECKING, Any
+
+import pluggy
+
+from cnnrt import hookspecs
+from cnnrt.caller_warning import warn_caller
+from cnnrt.errors import PluginError, PluginWarning
+from cnnrt.plugin_registry import PluginRecord, Registry
+
+if TYPE_CHECKING:
+    from cnnrt.backend import Backend, Kernel
+    from cnnrt.importer import Importer
+    from cnnrt.layer import Layer
+
+GROUP = "cnnrt.plugins"
+HOOKS_OF_KIND = {
+    "layer": ("cnnrt_layers", "cnnrt_kernels"),
+    "backend": ("cnnrt_backends", "cnnrt_kernels"),
+    "importer": ("cnnrt_importers",),
+}
+"""Kinds of entry points, and the hooks that are called on a plugin of that kind."""
+
+
+class PluginHost:
+    """Loads plugins on demand and answers what they provide. Safe to use from several threads."""
+
+    def __init__(self, entry_points: Iterable[metadata.EntryPoint] | None = None) -> None:
+        self._manager = pluggy.PluginManager(hookspecs.PROJECT)
+        self._manager.add_hookspecs(hookspecs)
+        self._lock = threading.RLock()
+        self._entry_points = entry_points
+        self._records: dict[str, list[PluginRecord]] = {}
+        self._loaded: set[str] = set()
+        self._called: set[tuple[int, str]] = set()
+        self._found: dict[str, list[tuple[metadata.EntryPoint, PluginRecord]]] | None = None
+        self._layers: Registry[type[Layer]] = Registry()
+        self._backends: Registry[Backend] = Registry()
+        self._kernels: Registry[Kernel] = Registry()
+        self._importers: Registry[Importer] = Registry()
+
+    def layers(self) -> Registry[type[Layer]]:
+        """Return the layer classes by lower-case type."""
+        self._load("layer")
+        return self._layers
+
+    def backends(self) -> Registry[Backend]:
+        """Return the backends by name."""
+        self._load("backend")
+        return self._backends
+
+    def kernels(self) -> Registry[Kernel]:
+        """Return the kernels of all plugins by (lower-case layer type, backend, kernel name)."""
+        self._load("layer")
+        self._load("backend")
+        return self._kernels
+
+    def importers(self) -> Registry[Importer]:
+        """Return the importers by name."""
+        self._load("importer")
+        return self._importers
+
+    def records(self) -> tuple[PluginRecord, ...]:
+        """Return what is known of every plugin, after loading all kinds; unknown kinds are listed with the reason."""
+        self._find()
+        for kind in HOOKS_OF_KIND:
+            self._load(kind)
+        return tuple(record for kind in sorted(self._records) for record in self._records[kind])
+
+    def collisions(self) -> tuple[str, ...]:
+        """Return a sentence for each name that two plugins claim."""
+        registries = (self._layers, self._backends, self._kernels, self._importers)
+        return tuple(text for registry in registries for text in registry.collisions.values())
+
+    def _find(self) -> Mapping[str, Sequence[tuple[metadata.EntryPoint, PluginRecord]]]:
+        """Return the entry points by kind. The same one seen twice (two metadata folders) counts once."""
+        with self._lock:
+            if self._found is None:
+                self._found = {}
+                points = metadata.entry_points(group=GROUP) if self._entry_points is None else self._entry_points
+                seen = set()
+                for point in sorted(points, key=lambda p: (p.name, p.value)):
+                    distribution = point.dist.name if point.dist else "(unknown distribution)"
+                    if (point.name, point.value, distribution) in seen:
+                        continue
+                    seen.add((point.name, point.value, distribution))
+                    kind, _, short = point.name.partition(".")
+                    version = point.dist.version if point.dist else ""
+                    record = PluginRecord(short or point.name, kind, point.value, distribution, version)
+                    if kind not in HOOKS_OF_KIND or not short:
+                        kinds = ", ".join(f"{k}.NAME" for k in HOOKS_OF_KIND)
+                        record.problem = f"entry point {point.name!r} is not of a known kind: expected {kinds}"
+                        self._records.setdefault(kind, []).append(record)
+                        continue
+                    self._found.setdefault(kind, []).append((point, record))
+            return self._found
+
+    def _load(self, kind: str) -> None:
+        with self._lock:
+            if kind in self._loaded:
+                return
+            self._loaded.add(kind)
+            records = self._records.setdefault(kind, [])
+            for point, record in self._find().get(kind, ()):
+                records.append(record)
+                try:
+                    self._load_one(point, record)
+                except (Exception, SystemExit) as error:
+                    record.problem = (
+                        str(error) if isinstance(error, PluginError) else f"{type(error).__name__}: {error}"
+                    )
+                    record.traceback = traceback.format_exc()
+                    message = f"plugin {point.name!r} of {record.origin} was left out: {record.problem}"
+                    warn_caller(message, PluginWarning)
+
+    def _load_one(self, point: metadata.EntryPoint, record: PluginRecord) -> None:
+        plugin = point.load()
+        record.path = str(getattr(plugin, "__file__", "") or "")
+        api = getattr(plugin, "plugin_api", None)
+        if api != hookspecs.PLUGIN_API:
+            stated = "states no plugin_api" if api is None else f"is written for plugin_api {api!r}"
+            raise PluginError(f"it {stated}; this cnnrt has plugin_api {hookspecs.PLUGIN_API}: update one of the two")
+        self._register(plugin, f"{point.name} ({record.distribution})")
+        provided = [(take, value) for hook, take in self._takers(record.kind) for value in self._call(hook, plugin)]
+        for take, value in provided:
+            take(value, record)
+
+    def _register(self, plugin: object, name: str) -> None:
+        """Register a plugin once, though entry points of several kinds may name it; a bad one leaves no trace."""
+        if self._manager.is_registered(plugin):
+            return
+        self._manager.register(plugin, name=name)
+        try:
+            self._manager.check_pending()
+        except pluggy.PluginValidationError:
+            self._manager.unregister(plugin)
+            raise
+
+    def _call(self, hook: str, plugin: object) -> list[Any]:
+        """Call one hook on one plugin (once), so that a failure is that plugin's alone."""
+        if (id(plugin), hook) in self._called:
+            return []
+        self._called.add((id(plugin), hook))
+        others = [p for p in self._manager.get_plugins() if p is not plugin]
+        results = self._manager.subset_hook_caller(hook, remove_plugins=others)()
+        return [value for result in results for value in result]
+
+    def _takers(self, kind: str) -> list[tuple[str, Callable[[Any, PluginRecord], None]]]:
+        takers: dict[str, Callable[[Any, PluginRecord], None]] = {
+            "cnnrt_layers": self._take_layer,
+            "cnnrt_backends": self._take_backend,
+            "cnnrt_kernels": self._take_kernel,
+            "cnnrt_importers": self._take_importer,
+        }
+        return [(hook, takers[hook]) for hook in HOOKS_OF_KIND[kind]]
+
+    def _take_layer(self, layer: type[Layer], record: PluginRecord) -> None:
+        self._layers.add(layer.type.lower(), layer, record.origin, f"layer type {layer.type!r}")
+        record.provides.append(layer.type)
+
+    def _take_backend(self, backend: Backend, record: PluginRecord) -> None:
+        self._backends.add(backend.name, backend, record.origin, f"backend {backend.name!r}")
+        record.provides.append(backend.name)
+
+    def _take_kernel(self, kernel: Kernel, record: PluginRecord) -> None:
+        what = f"kernel {kernel.name!r} for {kernel.layer} on backend {kernel.backend!r}"
+        self._kernels.add((kernel.layer.lower(), kernel.backend, kernel.name), kernel, record.origin, what)
+        record.provides.append(f"{kernel.layer}/{kernel.name}")
+
+    def _take_importer(self, importer: Importer, record: PluginRecord) -> None:
+        self._importers.add(importer.name, importer, record.origin, f"importer {importer.name!r}")
+        record.provides.append(importer.name)
+
+
+@functools.cache
+def plugin_host() -> PluginHost:
+    """Return the process's plugin host, which sees what is installed."""
+    return PluginHost()

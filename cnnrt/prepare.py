@@ -1,0 +1,115 @@
+"""The main path: from a graph and input shapes to something that can be run.
+
+    graph --shapes--> --passes--> --placement--> --layouts--> --buffers, memory--> segments: Planned
+    Planned --compile, load--> Prepared
+
+Each stage is a function from values to values in a file of its own; this file only joins them.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+
+import attrs
+
+from cnnrt.backend import Backend, Runnable, Segment, Step
+from cnnrt.buffers import Buffers, plan_buffers
+from cnnrt.executor import Prepared
+from cnnrt.graph import Graph
+from cnnrt.host_segment import HostSegment
+from cnnrt.layer import Shape
+from cnnrt.memory_plan import plan_memory
+from cnnrt.passes import run_passes
+from cnnrt.placement import CORE, Placed, Request, place
+from cnnrt.plan import Plan, make_rows
+from cnnrt.plugins import PluginHost
+from cnnrt.reorder_pass import insert_reorders
+from cnnrt.settings import Settings
+from cnnrt.shapes import infer_shapes
+from cnnrt.weights import WeightStore
+
+
+@attrs.frozen
+class Planned:
+    """Everything that is decided about a network before weights are read and kernels are compiled."""
+
+    plan: Plan
+    segments: tuple[Segment, ...]
+    buffers: Buffers
+
+
+def plan_network(
+    graph: Graph,
+    shapes: Mapping[str, Shape],
+    wanted: Sequence[str],
+    settings: Settings,
+    weights: WeightStore,
+    host: PluginHost,
+) -> Planned:
+    """Decide how to compute the `wanted` values (each once) from inputs of these shapes (batch included)."""
+    inferred = infer_shapes(graph, shapes)
+    reduced, notes = run_passes(graph, inferred, wanted)
+
+    request = Request(settings.execution_mode, settings.device, settings.strict)
+    placed = place(reduced, inferred, host, request)
+
+    inputs = [i.name for i in reduced.inputs]
+    joined = insert_reorders(placed, inferred, inputs, wanted)
+    buffers = plan_buffers(joined.placed, joined.types, inputs, [joined.results[value] for value in wanted])
+
+    steps = _steps(joined.placed, buffers, weights)
+    memory = plan_memory(list(steps.values()), buffers, settings.concurrency, settings.allocated_ram)
+    segments = cut_segments(joined.placed, steps)
+
+    plan = Plan(
+        inputs={name: inferred.values[name] for name in inputs},
+        outputs=tuple(wanted),
+        execution_mode=settings.execution_mode,
+        rows=make_rows(joined.placed, segments),
+        notes=(*notes, *settings.notes()),
+        memory=memory,
+    )
+    return Planned(plan, tuple(segments), buffers)
+
+
+def compile_planned(planned: Planned, settings: Settings, host: PluginHost) -> Prepared:
+    """Compile every segment and read the weights that stay resident."""
+    runnables = [_compile(s, host.backends(), planned.buffers, settings.threads) for s in planned.segments]
+    for segment in planned.segments:
+        for step in segment.steps:
+            if step.weights.resident:
+                step.weights.get()
+    return Prepared(runnables, planned.buffers, planned.plan, settings.concurrency)
+
+
+def _steps(placed: Sequence[Placed], buffers: Buffers, weights: WeightStore) -> dict[str, Step]:
+    """Return the kernel calls by layer name; views need none."""
+    return {
+        p.node.name: Step(
+            layer_name=p.node.name,
+            call=p.call,
+            kernel=p.kernel,
+            inputs=tuple(buffers.slots[v] for v in p.node.inputs),
+            outputs=tuple(buffers.slots[v] for v in p.node.outputs),
+            weights=weights.handle(p.node.weights, p.call, p.kernel),
+            workspace=workspace,
+        )
+        for p, workspace in zip(placed, buffers.workspaces, strict=True)
+        if p.kernel is not None
+    }
+
+
+def cut_segments(placed: Sequence[Placed], steps: Mapping[str, Step]) -> list[Segment]:
+    """Return runs of steps on one device; views belong to no segment and end none."""
+    running = [p for p in placed if p.kernel is not None]
+    groups = itertools.groupby(running, key=lambda p: p.device)
+    return [
+        Segment(index, device, tuple(steps[p.node.name] for p in group)) for index, (device, group) in enumerate(groups)
+    ]
+
+
+def _compile(segment: Segment, backends: Mapping[str, Backend], buffers: Buffers, threads: int | None) -> Runnable:
+    if segment.device == CORE:
+        return HostSegment(segment)
+    return backends[segment.backend].compile(segment, buffers.specs, threads)

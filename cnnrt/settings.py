@@ -1,0 +1,68 @@
+"""How a Net is to run: the NetFile's promises, and what the caller says instead."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import attrs
+
+from cnnrt.errors import InputError
+from netfile_spec import NetFile
+
+
+@attrs.frozen
+class Settings:
+    """Settled choices of a Net. `allocated_ram` in MiB (None: no ceiling), `threads` None: as many as useful."""
+
+    execution_mode: str = "parallel"
+    allocated_ram: float | None = None
+    auto_tuning: bool = False
+    threads: int | None = None
+    device: str | None = None
+    strict: bool = False
+    concurrency: int = 1
+
+    def notes(self) -> Sequence[str]:
+        """Return sentences for the receipt about settings that have no effect here."""
+        if self.auto_tuning:
+            return ["auto_tuning is on, but no kernel in use has anything to tune"]
+        return []
+
+
+def settle(
+    netfile: NetFile,
+    execution_mode: str | None,
+    allocated_ram: float | None,
+    auto_tuning: bool | str | None,
+    threads: int | None,
+    device: str | None,
+    strict: bool,
+    concurrency: int,
+) -> Settings:
+    """Return the caller's choices, else the NetFile's, else the defaults. Raises InputError for impossible ones."""
+    _check_count("threads", threads)
+    _check_count("concurrency", concurrency)
+    if allocated_ram is not None and (
+        isinstance(allocated_ram, bool) or not isinstance(allocated_ram, int | float) or not allocated_ram > 0
+    ):
+        raise InputError(f"allocated_ram: expected MiB above 0, got {allocated_ram!r}")
+    if auto_tuning not in (None, True, False, "on", "off"):
+        raise InputError(f'auto_tuning: expected True, False, "on" or "off", got {auto_tuning!r}')
+    if execution_mode is not None and not isinstance(execution_mode, str):
+        raise InputError(f"execution_mode: expected a text, got {execution_mode!r}")
+    tuning = netfile.auto_tuning if auto_tuning is None else auto_tuning in (True, "on")
+    return Settings(
+        execution_mode=(execution_mode or netfile.execution_mode or "parallel").lower(),
+        allocated_ram=netfile.allocated_ram if allocated_ram is None else allocated_ram,
+        auto_tuning=bool(tuning),
+        threads=threads,
+        device=device,
+        strict=strict,
+        concurrency=concurrency,
+    )
+
+
+def _check_count(name: str, value: Any) -> None:
+    if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
+        raise InputError(f"{name}: expected an integer of at least 1, got {value!r}")

@@ -1,0 +1,148 @@
+"""Weights of layers: where they lie, which stay in memory, and how they reach a kernel.
+
+As in CNNdroid, parameter files stay resident, largest first, while they fit `allocated_ram`; the others are
+read for each call and released after it.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import attrs
+import numpy as np
+
+from cnnrt.backend import Kernel, Packed
+from cnnrt.errors import ParameterFileError
+from cnnrt.layer import Array, Shape
+from cnnrt.layer_call import LayerCall
+from netfile_spec import open_parameters
+
+MIB = 1 << 20
+
+
+@attrs.frozen
+class StoredTensor:
+    """A weight in a parameter file: its index there and its shape there."""
+
+    index: int
+    shape: Shape
+
+
+@attrs.frozen
+class WeightSource:
+    """A layer's parameter file, and which of its tensors is which weight."""
+
+    path: Path
+    tensors: Mapping[str, StoredTensor]
+
+    @property
+    def shapes(self) -> dict[str, Shape]:
+        """Shapes as stored, by weight name."""
+        return {name: tensor.shape for name, tensor in self.tensors.items()}
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all weights in float32."""
+        return 4 * sum(int(np.prod(t.shape, dtype=object)) for t in self.tensors.values())
+
+    def load(self, shapes: Mapping[str, Shape]) -> dict[str, Array]:
+        """Read the weights as float32 arrays of the given (logical) shapes."""
+        with open_parameters(self.path) as file:
+            return {
+                name: np.ascontiguousarray(file.load(tensor.index), np.float32).reshape(shapes[name])
+                for name, tensor in self.tensors.items()
+            }
+
+
+def weight_source(path: Path, expected: Iterable[Any], layer_type: str) -> WeightSource:
+    """Match the tensors of a parameter file with a layer's weights (`WeightSpec`s), by name or, unnamed, by order.
+
+    Only the file's header is read. Raises ParameterFileError where a weight is missing or one too many.
+    """
+    specs = tuple(expected)
+    with open_parameters(path) as file:
+        found = [(t.name, StoredTensor(i, tuple(t.shape))) for i, t in enumerate(file.tensors)]
+        if file.layout == "cnndroid":  # the layout has no names: the order is the meaning
+            found = [(spec.name, tensor) for spec, (_, tensor) in zip(specs, found, strict=False)] + [
+                (f"number {i + 1}", tensor) for i, (_, tensor) in enumerate(found) if i >= len(specs)
+            ]
+    tensors = dict(found)
+    missing = [s.name for s in specs if not s.optional and s.name not in tensors]
+    unknown = [name for name in tensors if name not in {s.name for s in specs}]
+    if missing or unknown:
+        wanted = ", ".join(s.name + (" (optional)" if s.optional else "") for s in specs) or "no weights"
+        parts = [f"it lacks {name!r}" for name in missing] + [f"it has {name!r}, which is unknown" for name in unknown]
+        raise ParameterFileError(f"{path}: not the weights of a {layer_type} layer ({wanted}): {'; '.join(parts)}")
+    return WeightSource(path, tensors)
+
+
+class WeightHandle:
+    """A step's packed weights. `get` is quick where they are resident, else it reads and packs them anew."""
+
+    def __init__(self, source: WeightSource | None, call: LayerCall, kernel: Kernel, resident: bool) -> None:
+        self._source = source
+        self._call = call
+        self._kernel = kernel
+        self._lock = threading.Lock()
+        self._packed: Packed = None
+        self._loaded = False
+        self._resident = resident
+        self._nbytes = kernel.packed_bytes(call) if source else 0
+
+    @property
+    def resident(self) -> bool:
+        """Whether the weights stay in memory between calls."""
+        return self._resident
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the packed weights."""
+        return self._nbytes
+
+    def get(self) -> Packed:
+        """Return the packed weights."""
+        if self._loaded:
+            return self._packed
+        if not self.resident:
+            return self._load()
+        with self._lock:
+            if not self._loaded:
+                self._packed = self._load()
+                self._loaded = True
+        return self._packed
+
+    def _load(self) -> Packed:
+        raw = self._source.load(self._call.weight_shapes) if self._source else {}
+        return self._kernel.pack(self._call, raw)
+
+
+class WeightStore:
+    """The weights of one Net: decides what is resident, and shares packed weights between prepared shapes."""
+
+    def __init__(self, sources: Iterable[WeightSource], allocated_ram: float | None) -> None:
+        self._handles: dict[Any, WeightHandle] = {}
+        self._lock = threading.Lock()
+        room = None if allocated_ram is None else int(allocated_ram * MIB)
+        self.resident: set[Path] = set()
+        for source in sorted({s.path: s for s in sources}.values(), key=lambda s: (-s.nbytes, str(s.path))):
+            if room is None or source.nbytes <= room:
+                self.resident.add(source.path)
+                room = None if room is None else room - source.nbytes
+
+    def handle(self, source: WeightSource | None, call: LayerCall, kernel: Kernel) -> WeightHandle:
+        """Return the handle for a layer's weights as `kernel` packs them."""
+        path = source.path if source else None
+        key = (path, call.layer, tuple(sorted(call.weight_shapes.items())), kernel.backend, kernel.layer, kernel.name)
+        with self._lock:
+            if key not in self._handles:
+                resident = source is None or source.path in self.resident
+                self._handles[key] = WeightHandle(source, call, kernel, resident)
+            return self._handles[key]
+
+    def clear(self) -> None:
+        """Let go of all weights."""
+        with self._lock:
+            self._handles.clear()
