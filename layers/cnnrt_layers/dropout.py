@@ -1,0 +1,53 @@
+"""Dropout: something that training does and inference does not."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import attrs
+
+from cnnrt.keys import number
+from cnnrt.layer import Array, Layer, Shape
+
+
+@attrs.frozen(kw_only=True)
+class Dropout(Layer):
+    """Gives its input unchanged: values are dropped in training only.
+
+    Input and output of any shape. As in Caffe the values that training kept were scaled up there, so nothing has to be
+    scaled here, whatever the ratio. A pass removes the layer.
+    """
+
+    type = "Dropout"
+    formula = "y = x"
+    example = """
+        layer {
+          type: "Dropout"
+          name: "drop6"
+          dropout_ratio: 0.5
+        }
+    """
+
+    dropout_ratio: float = number(0.5, minimum=0, maximum=1, doc="share of values dropped in training")
+
+    def output_shapes(self, inputs: Sequence[Shape], weights: Mapping[str, Shape]) -> tuple[Shape, ...]:
+        """Return the shape of the input."""
+        return (inputs[0],)
+
+    def is_identity(self, inputs: Sequence[Shape]) -> bool:
+        """Tell that it always is."""
+        return True
+
+    def flops(self, inputs: Sequence[Shape], outputs: Sequence[Shape], weights: Mapping[str, Shape]) -> int:
+        """Return 0."""
+        return 0
+
+    def reference_workspace(
+        self, inputs: Sequence[Shape], outputs: Sequence[Shape], weights: Mapping[str, Shape]
+    ) -> int:
+        """Return 0."""
+        return 0
+
+    def reference(self, inputs: Sequence[Array], weights: Mapping[str, Array]) -> tuple[Array, ...]:
+        """Copy the input; shapes and dtypes as in `Layer.reference`."""
+        return (inputs[0].copy(),)

@@ -1,0 +1,139 @@
+"""Pooling: every output value is the maximum or the mean of a window of the input."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+import attrs
+import numpy as np
+
+from cnnrt.errors import KeyValueError, ShapeError
+from cnnrt.keys import boolean, choice, optional_pair, padding, pair
+from cnnrt.layer import Array, Layer, Shape, expect_rank, shape_text
+from cnnrt_layers.windows import Windows, pooling_windows
+
+
+@attrs.frozen(kw_only=True)
+class Pooling(Layer):
+    """Slides a window over each channel and keeps the maximum or the mean of what it sees.
+
+    Input (N, C, H, W), output (N, C, OH, OW). `kernel_size` must be stated unless `global_pooling` is true, which
+    takes the whole image as one window and then allows neither `kernel_size`, nor padding, nor a stride.
+
+    Padding never wins a maximum. A mean divides by the area of the window as far as it lies in the padded image,
+    as in Caffe, or with `count_include_pad: false` by the number of real pixels.
+
+    The output size rounds up, so that the last window may reach over the edge; it is dropped where it would start
+    beyond the last real pixel. Caffe drops it only if there is padding and otherwise (a stride larger than
+    the kernel) leaves an undefined value; here it is always dropped. An image smaller than the kernel gives one value,
+    as in Caffe, as long as the stride bridges the difference. `ceil_mode: false` rounds down, as other frameworks do.
+
+    CNNdroid's code rounded up without dropping or clipping the last window, read out of bounds where a maximum was
+    padded, and in its threaded form applied a ReLU exactly when none was asked for. Here it is Caffe's rule throughout.
+    """
+
+    type = "Pooling"
+    folds = ("ReLU",)
+    formula = """
+        max:   y[n, c, i, j] = maximum of x[n, c, a, b] over the real pixels of window (i, j)
+        mean:  y[n, c, i, j] = sum of x[n, c, a, b] over the real pixels of window (i, j) / area(i, j)
+        window (i, j) holds row a where 0 <= a - (i * stride - top) < KH, and column b likewise
+        OH = ceil((H + top + bottom - KH) / stride) + 1, less 1 if the last window starts at or beyond H;  OW likewise
+    """
+    example = """
+        layer {
+          type: "Pooling"
+          name: "pool1"
+          pool: "max"
+          kernel_size: 3
+          stride: 2
+        }
+    """
+
+    pool: str = choice(
+        "max",
+        choices={"max": "max", "mean": "mean", "ave": "mean", "average": "mean"},
+        doc="what is kept of each window",
+    )
+    kernel_size: tuple[int, int] | None = optional_pair(
+        doc="size of the window, n or [vertical, horizontal]; required unless global_pooling is true"
+    )
+    stride: tuple[int, int] = pair(1, doc="distance from one window to the next")
+    pad: tuple[int, int, int, int] = padding(
+        doc="width of the border around the image: n, [vertical, horizontal] or all four; smaller than the window"
+    )
+    ceil_mode: bool = boolean(True, doc="round the output size up (Caffe) or down")
+    count_include_pad: bool = boolean(True, doc="whether padding counts in the divisor of a mean")
+    global_pooling: bool = boolean(False, doc="take the whole image as the only window")
+
+    def __attrs_post_init__(self) -> None:
+        if self.global_pooling:
+            if self.kernel_size is not None:
+                raise KeyValueError("kernel_size", "global_pooling takes the whole image; leave kernel_size out")
+            if self.stride != (1, 1):
+                raise KeyValueError("stride", "global_pooling has one window; leave stride out")
+            if any(self.pad):
+                raise KeyValueError("pad", "global_pooling takes the image as it is; leave pad out")
+            return
+        if self.kernel_size is None:
+            raise KeyValueError("kernel_size", "must be stated unless global_pooling is true")
+        (rows, columns), (top, left, bottom, right) = self.kernel_size, self.pad
+        if max(top, bottom) >= rows or max(left, right) >= columns:
+            raise KeyValueError(
+                "pad", f"must be smaller than kernel_size {rows}×{columns}, or a window could miss the image altogether"
+            )
+
+    def windows(self, input_shape: Shape) -> tuple[Windows, Windows]:
+        """Return the windows along rows and along columns; ShapeError where none fits."""
+        height, width = input_shape[2:]
+        kernel_rows, kernel_columns = self.kernel_size or (height, width)
+        top, left, bottom, right = self.pad
+        return (
+            pooling_windows(height, kernel_rows, self.stride[0], top, bottom, self.ceil_mode, "rows"),
+            pooling_windows(width, kernel_columns, self.stride[1], left, right, self.ceil_mode, "columns"),
+        )
+
+    def divisors(self, along: Windows) -> Array:
+        """Return, for each window along one axis, how many values a mean counts there (float64)."""
+        starts = np.arange(along.count, dtype=np.float64) * along.stride - along.before
+        if self.count_include_pad:
+            return np.minimum(starts + along.kernel, along.size + along.after) - starts
+        return np.minimum(starts + along.kernel, along.size) - np.maximum(starts, 0)
+
+    def output_shapes(self, inputs: Sequence[Shape], weights: Mapping[str, Shape]) -> tuple[Shape, ...]:
+        """Return (N, C, OH, OW)."""
+        expect_rank(inputs[0], 4)
+        if 0 in inputs[0][2:]:
+            raise ShapeError(f"expected an image of at least one row and one column, got {shape_text(inputs[0])}")
+        rows, columns = self.windows(inputs[0])
+        return ((*inputs[0][:2], rows.count, columns.count),)
+
+    def flops(self, inputs: Sequence[Shape], outputs: Sequence[Shape], weights: Mapping[str, Shape]) -> int:
+        """Return 1 for each value of each window, as if none were clipped."""
+        rows, columns = self.windows(inputs[0])
+        return math.prod(outputs[0]) * rows.kernel * columns.kernel
+
+    def reference_workspace(
+        self, inputs: Sequence[Shape], outputs: Sequence[Shape], weights: Mapping[str, Shape]
+    ) -> int:
+        """Return the bytes of the sums and the divisors of a mean in float64; a maximum needs nothing."""
+        if self.pool == "max":
+            return 0
+        height, width = outputs[0][2:]
+        return 8 * (math.prod(outputs[0]) + height * width + 4 * (height + width))
+
+    def reference(self, inputs: Sequence[Array], weights: Mapping[str, Array]) -> tuple[Array, ...]:
+        """Go through the positions of the window; shapes and dtypes as in `Layer.reference`."""
+        (images,) = inputs
+        rows, columns = self.windows(images.shape)
+        shape = (*images.shape[:2], rows.count, columns.count)
+        accumulate: np.ufunc = np.maximum if self.pool == "max" else np.add
+        result = np.full(shape, -np.inf, images.dtype) if self.pool == "max" else np.zeros(shape)
+        for r, s in np.ndindex(rows.kernel, columns.kernel):
+            (windows_r, values_r), (windows_s, values_s) = rows.overlap(r), columns.overlap(s)
+            meeting = result[:, :, windows_r, windows_s]
+            accumulate(meeting, images[:, :, values_r, values_s], out=meeting)
+        if self.pool == "mean":
+            result /= np.outer(self.divisors(rows), self.divisors(columns))
+        return (result.astype(images.dtype, copy=False),)

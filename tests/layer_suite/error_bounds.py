@@ -1,0 +1,133 @@
+"""How far a correct computation may be from the exact result: the bound of each kind of layer.
+
+`unit` is the unit roundoff u of the arithmetic in question: 2**-24 for float32, 2**-53 for float64.
+
+Sums of n products, in whatever order: each of the n additions is off by at most u times the partial sum that it gives.
+Such errors behave like independent ones (Higham and Mary, "A new approach to probabilistic rounding error analysis",
+SIAM J. Sci. Comput. 41(5), 2019), so together they stay below 4 * sqrt(n) * u times the partial sums; and since this
+suite draws its values independently, those stay near |sum| + sqrt(sum of squared products). Plain float32 uses up to a
+third of the bound, weights in half precision break it many times over. Kernels that compute something else than a sum
+of products (Winograd, FFT) need bounds of their own.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, cast
+
+import numpy as np
+
+from cnnrt.layer import Array
+from cnnrt.layer_call import LayerCall
+
+FLOAT32 = 2.0**-24
+FLOAT64 = 2.0**-53
+UNDERFLOW = 2.0**-126
+"""Results below the smallest normal float32 may be flushed to zero, each term of a sum among them."""
+
+Compute = Callable[[Sequence[Array], Mapping[str, Array]], Array]
+
+
+def allowed_error(
+    call: LayerCall, inputs: Sequence[Array], weights: Mapping[str, Array], unit: float, own: Compute
+) -> Array:
+    """Return, for each output value, the largest allowed difference from the exact result.
+
+    `own` computes the layer without what is folded into it, exactly enough, from float64 arrays.
+    """
+    exact = own(inputs, weights)
+    allowed = BOUNDS[call.layer.type.lower()](call.layer, inputs, weights, unit, own, exact)
+    for folded in call.folded:
+        # Only a ReLU is ever folded: differences grow by at most the slope, and the product is rounded once more.
+        slope = max(1.0, abs(cast(Any, folded).negative_slope))
+        allowed = slope * (allowed + 2 * unit * np.abs(exact))
+    return allowed
+
+
+def none(
+    layer: Any, inputs: Sequence[Array], weights: Mapping[str, Array], unit: float, own: Compute, exact: Array
+) -> Array:
+    """Values are only moved or compared."""
+    return np.zeros_like(exact)
+
+
+def one_rounding(
+    layer: Any, inputs: Sequence[Array], weights: Mapping[str, Array], unit: float, own: Compute, exact: Array
+) -> Array:
+    """A constant and the product with it are rounded."""
+    return 2 * unit * np.abs(exact) + UNDERFLOW
+
+
+def sum_of_products(
+    layer: Any, inputs: Sequence[Array], weights: Mapping[str, Array], unit: float, own: Compute, exact: Array
+) -> Array:
+    """Convolution, FullyConnected: one product for each weight of an output, and the bias."""
+    squares = own([x**2 for x in inputs], {name: w**2 for name, w in weights.items()})
+    return _sum(math.prod(weights["weight"].shape[1:]) + 1, exact, squares, unit)
+
+
+def pooling(
+    layer: Any, inputs: Sequence[Array], weights: Mapping[str, Array], unit: float, own: Compute, exact: Array
+) -> Array:
+    """A maximum is exact; a mean is a sum over the window."""
+    if layer.pool == "max":
+        return np.zeros_like(exact)
+    rows, columns = layer.windows(inputs[0].shape)
+    squares = own([inputs[0] ** 2], {}) / np.outer(layer.divisors(rows), layer.divisors(columns))
+    return _sum(rows.kernel * columns.kernel, exact, squares, unit)
+
+
+def lrn(
+    layer: Any, inputs: Sequence[Array], weights: Mapping[str, Array], unit: float, own: Compute, exact: Array
+) -> Array:
+    """A sum of squares, all positive, to the power beta: a relative error of the base counts beta times."""
+    terms = layer.local_size ** (1 if layer.norm_region == "across_channels" else 2)
+    relative = abs(layer.beta) * (4 * math.sqrt(terms) + 8) + 16
+    return relative * unit * np.abs(exact) + UNDERFLOW
+
+
+def softmax(
+    layer: Any, inputs: Sequence[Array], weights: Mapping[str, Array], unit: float, own: Compute, exact: Array
+) -> Array:
+    """The rounding of x - m becomes a relative error of exp(x - m), and weighs on the sum with its probability."""
+    axis = layer.axis
+    (x,) = inputs
+    distance = x.max(axis=axis, keepdims=True) - x
+    in_sum = (exact * distance).sum(axis=axis, keepdims=True)
+    relative = distance + in_sum + 4 * math.sqrt(x.shape[axis]) + 16
+    return relative * unit * exact + UNDERFLOW
+
+
+def eltwise(
+    layer: Any, inputs: Sequence[Array], weights: Mapping[str, Array], unit: float, own: Compute, exact: Array
+) -> Array:
+    """A sum of as many products as there are inputs, or a product, each factor of which is rounded in."""
+    match layer.operation:
+        case "max":
+            return np.zeros_like(exact)
+        case "prod":
+            return 2 * len(inputs) * (unit * np.abs(exact) + UNDERFLOW)
+        case _:
+            factors = layer.coeff or (1.0,) * len(inputs)
+            squares = np.sum([(x * f) ** 2 for x, f in zip(inputs, factors, strict=True)], axis=0)
+            return _sum(len(inputs), exact, squares, unit)
+
+
+def _sum(terms: int, exact: Array, squares: Array, unit: float) -> Array:
+    return 4 * math.sqrt(terms) * unit * (np.abs(exact) + np.sqrt(squares)) + terms * UNDERFLOW
+
+
+BOUNDS = {
+    "accuracy": one_rounding,
+    "concat": none,
+    "convolution": sum_of_products,
+    "dropout": none,
+    "eltwise": eltwise,
+    "flatten": none,
+    "fullyconnected": sum_of_products,
+    "lrn": lrn,
+    "pooling": pooling,
+    "relu": one_rounding,
+    "softmax": softmax,
+}

@@ -1,0 +1,148 @@
+"""Every layer once more, by somebody else: ONNX's reference evaluator, SciPy, or plain loops over the definition.
+
+All take and give float64. Where ONNX's evaluator departs from Caffe, or from its own specification, there are loops.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import math
+import operator
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import scipy.ndimage
+from onnx import TensorProto, helper
+from onnx.reference import ReferenceEvaluator
+
+from cnnrt.layer import Array, Layer
+
+Weights = Mapping[str, Array]
+
+
+def oracle(layer: Layer, inputs: Sequence[Array], weights: Weights) -> Array:
+    """Return the layer's output, computed independently of `layer.reference`."""
+    return np.asarray(ORACLES[layer.type.lower()](layer, inputs, weights), np.float64)
+
+
+def onnx_node(op: str, arrays: Sequence[Array], opset: int = 17, **attributes: Any) -> Array:
+    """Compute one node by ONNX's reference evaluator."""
+    names = [f"x{i}" for i in range(len(arrays))]
+    given = [helper.make_tensor_value_info(n, TensorProto.DOUBLE, a.shape) for n, a in zip(names, arrays, strict=True)]
+    result = helper.make_tensor_value_info("y", TensorProto.DOUBLE, None)
+    graph = helper.make_graph([helper.make_node(op, names, ["y"], **attributes)], op, given, [result])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)])
+    return ReferenceEvaluator(model).run(None, dict(zip(names, arrays, strict=True)))[0]
+
+
+def convolution(layer: Any, inputs: Sequence[Array], weights: Weights) -> Array:
+    arrays = [inputs[0], weights["weight"], *([weights["bias"]] if "bias" in weights else [])]
+    return onnx_node("Conv", arrays, pads=layer.pad, strides=layer.stride, dilations=layer.dilation, group=layer.group)
+
+
+def pooling(layer: Any, inputs: Sequence[Array], weights: Weights) -> Array:
+    """Loops over Caffe's definition: ONNX's evaluator knows neither its clipping of windows nor its divisor."""
+    (x,) = inputs
+    size = x.shape[2:]
+    kernel = size if layer.global_pooling else layer.kernel_size
+    begin, end, stride = layer.pad[:2], layer.pad[2:], layer.stride
+    pooled = []
+    for i in (0, 1):
+        exact = (size[i] + begin[i] + end[i] - kernel[i]) / stride[i]
+        count = (math.ceil(exact) if layer.ceil_mode else math.floor(exact)) + 1
+        pooled.append(count - 1 if (count - 1) * stride[i] >= size[i] + begin[i] else count)
+    result = np.empty((*x.shape[:2], *pooled))
+    for row, column in itertools.product(*map(range, pooled)):
+        starts = [at * stride[i] - begin[i] for i, at in enumerate((row, column))]
+        stops = [min(starts[i] + kernel[i], size[i] + end[i]) for i in (0, 1)]
+        area = (stops[0] - starts[0]) * (stops[1] - starts[1])
+        real = [slice(max(starts[i], 0), min(stops[i], size[i])) for i in (0, 1)]
+        window = x[:, :, real[0], real[1]]
+        if layer.pool == "max":
+            result[:, :, row, column] = window.max(axis=(2, 3))
+        else:
+            divisor = area if layer.count_include_pad else math.prod(window.shape[2:])
+            result[:, :, row, column] = window.sum(axis=(2, 3)) / divisor
+    return result
+
+
+def lrn(layer: Any, inputs: Sequence[Array], weights: Weights) -> Array:
+    """SciPy's correlation; ONNX's evaluator takes the number of images for that of channels."""
+    (x,) = inputs
+    ones = np.ones(layer.local_size)
+    if layer.norm_region == "across_channels":
+        mean = scipy.ndimage.correlate1d(x**2, ones, axis=1, mode="constant") / layer.local_size
+        return x / (layer.k + layer.alpha * mean) ** layer.beta
+    window = np.ones((1, 1, layer.local_size, layer.local_size))
+    mean = scipy.ndimage.correlate(x**2, window, mode="constant") / window.size
+    return x / (1 + layer.alpha * mean) ** layer.beta
+
+
+def fully_connected(layer: Any, inputs: Sequence[Array], weights: Weights) -> Array:
+    axis = layer.axis % inputs[0].ndim
+    kept, joined = inputs[0].shape[:axis], inputs[0].shape[axis:]
+    flat = inputs[0].reshape(math.prod(kept), math.prod(joined))
+    bias = weights.get("bias", np.zeros(len(weights["weight"])))
+    return onnx_node("Gemm", [flat, weights["weight"], bias], transB=1).reshape(*kept, len(bias))
+
+
+def relu(layer: Any, inputs: Sequence[Array], weights: Weights) -> Array:
+    if layer.negative_slope == 0:
+        return onnx_node("Relu", inputs)
+    # ONNX keeps alpha in float32, so only its rule is taken: max(x, 0) + alpha * min(x, 0).
+    return onnx_node("Relu", inputs) - layer.negative_slope * onnx_node("Relu", [-inputs[0]])
+
+
+def softmax(layer: Any, inputs: Sequence[Array], weights: Weights) -> Array:
+    return onnx_node("Softmax", inputs, axis=layer.axis)
+
+
+def accuracy(layer: Any, inputs: Sequence[Array], weights: Weights) -> Array:
+    right = 0
+    for scores, label in zip(inputs[0], weights["labels"].ravel().astype(int), strict=True):
+        others = [float(s.item()) for c, s in enumerate(scores) if c != label]
+        right += sum(s >= scores[label].item() for s in others) < layer.topk
+    return np.asarray(right / max(len(inputs[0]), 1))
+
+
+def concat(layer: Any, inputs: Sequence[Array], weights: Weights) -> Array:
+    return onnx_node("Concat", inputs, axis=layer.axis)
+
+
+def dropout(layer: Any, inputs: Sequence[Array], weights: Weights) -> Array:
+    return onnx_node("Identity", inputs)
+
+
+def flatten(layer: Any, inputs: Sequence[Array], weights: Weights) -> Array:
+    """One dimension joined to the next, step by step."""
+    (x,) = inputs
+    axis, end_axis = (a % x.ndim for a in (layer.axis, layer.end_axis))
+    for _ in range(end_axis - axis):
+        x = x.reshape(*x.shape[:axis], x.shape[axis] * x.shape[axis + 1], *x.shape[axis + 2 :])
+    return x
+
+
+def eltwise(layer: Any, inputs: Sequence[Array], weights: Weights) -> Array:
+    if layer.operation == "sum":
+        factors = layer.coeff or [1.0] * len(inputs)
+        return onnx_node("Sum", [x * f for x, f in zip(inputs, factors, strict=True)])
+    if layer.operation == "max":
+        return onnx_node("Max", inputs)
+    return functools.reduce(operator.mul, inputs)
+
+
+ORACLES: dict[str, Callable[[Any, Sequence[Array], Weights], Array]] = {
+    "accuracy": accuracy,
+    "concat": concat,
+    "convolution": convolution,
+    "dropout": dropout,
+    "eltwise": eltwise,
+    "flatten": flatten,
+    "fullyconnected": fully_connected,
+    "lrn": lrn,
+    "pooling": pooling,
+    "relu": relu,
+    "softmax": softmax,
+}

@@ -1,0 +1,209 @@
+"""Random cases of every layer: odd sizes, lopsided padding, empty batches, whatever the layer allows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from hypothesis import strategies as st
+
+from cnnrt.layer import Layer
+from cnnrt_layers import (
+    LRN,
+    Accuracy,
+    Concat,
+    Convolution,
+    Dropout,
+    Eltwise,
+    Flatten,
+    FullyConnected,
+    Pooling,
+    ReLU,
+    Softmax,
+)
+from layer_suite.case import Case, make_case
+
+SEEDS = st.integers(0, 2**32 - 1)
+SCALES = st.sampled_from([1.0, 1.0, 1e-3, 1e3])
+BATCHES = st.sampled_from([1, 2, 3, 5, 0])
+SLOPES = st.sampled_from([0.0, 0.1, -0.5, 2.0])
+
+Draw = st.DrawFn
+
+
+def random_cases(layer_type: str) -> st.SearchStrategy[Case]:
+    """Return a strategy of cases of a layer type; KeyError where the suite knows none."""
+    return RANDOM_CASES[layer_type.lower()]()
+
+
+@st.composite
+def image_shapes(draw: Draw, *, channels: int = 8, size: int = 9) -> tuple[int, int, int, int]:
+    sizes = st.integers(1, size)
+    return draw(BATCHES), draw(st.integers(1, channels)), draw(sizes), draw(sizes)
+
+
+@st.composite
+def tensor_shapes(draw: Draw, *, least_rank: int = 1, most_rank: int = 5) -> tuple[int, ...]:
+    rank = draw(st.integers(least_rank, most_rank))
+    return (draw(BATCHES), *(draw(st.integers(1, 6)) for _ in range(rank - 1)))
+
+
+@st.composite
+def folded_relus(draw: Draw) -> tuple[Layer, ...]:
+    return (ReLU(negative_slope=draw(SLOPES)),) if draw(st.booleans()) else ()
+
+
+@st.composite
+def convolutions(draw: Draw) -> Case:
+    # Kinds that kernels specialise in are drawn on purpose: by chance they would be rare.
+    kind = draw(st.sampled_from(["any", "any", "pointwise", "depthwise"]))
+    plain = kind == "pointwise" and draw(st.booleans())
+    group = draw(st.integers(1, 8 if kind == "depthwise" else 3))
+    taken = 1 if kind == "depthwise" else draw(st.integers(1, 6))
+    filters = group * draw(st.integers(1, 2 if kind == "depthwise" else 6))
+    kernel = (1, 1) if kind == "pointwise" else (draw(st.integers(1, 5)), draw(st.integers(1, 5)))
+    dilation = (1, 1) if kind == "pointwise" else (draw(st.integers(1, 3)), draw(st.integers(1, 3)))
+    stride = (1, 1) if plain else (draw(st.integers(1, 3)), draw(st.integers(1, 3)))
+    pad = (0, 0, 0, 0) if plain else tuple(draw(st.integers(0, 3)) for _ in range(4))
+    top, left, bottom, right = pad
+    height = max(1, dilation[0] * (kernel[0] - 1) + 1 - top - bottom) + draw(st.integers(0, 9))
+    width = max(1, dilation[1] * (kernel[1] - 1) + 1 - left - right) + draw(st.integers(0, 9))
+    weight_shapes = {"weight": (filters, taken, *kernel)}
+    if draw(st.booleans()):
+        weight_shapes["bias"] = (filters,)
+    return make_case(
+        Convolution(pad=pad, stride=stride, dilation=dilation, group=group),
+        [(draw(BATCHES), group * taken, height, width)],
+        weight_shapes,
+        seed=draw(SEEDS),
+        scale=draw(SCALES),
+        folded=draw(folded_relus()),
+    )
+
+
+@st.composite
+def poolings(draw: Draw) -> Case:
+    pool = draw(st.sampled_from(["max", "mean"]))
+    counted = draw(st.booleans())
+    if draw(st.integers(0, 5)) == 0:
+        layer = Pooling(pool=pool, global_pooling=True, count_include_pad=counted)
+        shape = draw(image_shapes())
+    else:
+        rows, columns = draw(st.integers(1, 5)), draw(st.integers(1, 5))
+        top, bottom = draw(st.integers(0, rows - 1)), draw(st.integers(0, rows - 1))
+        left, right = draw(st.integers(0, columns - 1)), draw(st.integers(0, columns - 1))
+        layer = Pooling(
+            pool=pool,
+            kernel_size=(rows, columns),
+            stride=(draw(st.integers(1, 6)), draw(st.integers(1, 6))),
+            pad=(top, left, bottom, right),
+            ceil_mode=draw(st.booleans()),
+            count_include_pad=counted,
+        )
+        height = max(1, rows - top - bottom) + draw(st.integers(0, 9))
+        width = max(1, columns - left - right) + draw(st.integers(0, 9))
+        shape = (draw(BATCHES), draw(st.integers(1, 5)), height, width)
+    folded = draw(folded_relus())
+    return make_case(layer, [shape], seed=draw(SEEDS), scale=draw(SCALES), coarse=draw(st.booleans()), folded=folded)
+
+
+@st.composite
+def lrns(draw: Draw) -> Case:
+    layer = LRN(
+        local_size=draw(st.sampled_from([1, 3, 5, 7, 21])),
+        alpha=draw(st.sampled_from([1e-4, 0.05, 1.0, 3.0])),
+        beta=draw(st.sampled_from([0.75, 0.5, 1.0, 0.3])),
+        k=draw(st.sampled_from([1.0, 2.0, 0.5])),
+        norm_region=draw(st.sampled_from(["across_channels", "within_channel"])),
+    )
+    return make_case(layer, [draw(image_shapes(channels=12))], seed=draw(SEEDS), scale=draw(SCALES))
+
+
+@st.composite
+def fully_connecteds(draw: Draw) -> Case:
+    shape = draw(tensor_shapes(least_rank=2, most_rank=4))
+    axis = draw(st.sampled_from([1, 1, 1, -1, len(shape) - 1]))
+    layer = FullyConnected(axis=axis)
+    _, features = layer.features(shape)
+    outputs = draw(st.integers(1, 40))
+    weight_shapes = {"weight": (outputs * features,) if draw(st.booleans()) else (outputs, features)}
+    if draw(st.booleans()):
+        weight_shapes["bias"] = (outputs,)
+    folded = draw(folded_relus())
+    return make_case(layer, [shape], weight_shapes, seed=draw(SEEDS), scale=draw(SCALES), folded=folded)
+
+
+@st.composite
+def relus(draw: Draw) -> Case:
+    return make_case(ReLU(negative_slope=draw(SLOPES)), [draw(tensor_shapes())], seed=draw(SEEDS), scale=draw(SCALES))
+
+
+@st.composite
+def softmaxes(draw: Draw) -> Case:
+    # Not along the batch, which may be empty.
+    shape = draw(tensor_shapes(least_rank=2))
+    axis = draw(st.integers(1, len(shape) - 1)) - draw(st.sampled_from([0, len(shape)]))
+    scale = draw(st.sampled_from([1.0, 1.0, 1e-3, 30.0, 1e3]))
+    return make_case(Softmax(axis=axis), [shape], seed=draw(SEEDS), scale=scale, coarse=draw(st.booleans()))
+
+
+@st.composite
+def accuracies(draw: Draw) -> Case:
+    images, classes = draw(BATCHES), draw(st.integers(1, 9))
+    seed = draw(SEEDS)
+    labels = np.random.default_rng(seed + 1).integers(0, classes, (images, 1, 1, 1))
+    return make_case(
+        Accuracy(topk=draw(st.integers(1, classes))),
+        [(images, classes, 1, 1) if draw(st.booleans()) else (images, classes)],
+        weights={"labels": labels},
+        seed=seed,
+        scale=draw(SCALES),
+        coarse=draw(st.booleans()),
+    )
+
+
+@st.composite
+def concats(draw: Draw) -> Case:
+    shape = draw(tensor_shapes())
+    axis = draw(st.integers(-len(shape), len(shape) - 1))
+    lengths = draw(st.lists(st.integers(1, 5), min_size=1, max_size=4))
+    shapes = [tuple(n if i == axis % len(shape) else size for i, size in enumerate(shape)) for n in lengths]
+    return make_case(Concat(axis=axis), shapes, seed=draw(SEEDS))
+
+
+@st.composite
+def dropouts(draw: Draw) -> Case:
+    return make_case(Dropout(dropout_ratio=draw(st.floats(0, 1))), [draw(tensor_shapes())], seed=draw(SEEDS))
+
+
+@st.composite
+def flattens(draw: Draw) -> Case:
+    shape = draw(tensor_shapes())
+    first = draw(st.integers(0, len(shape) - 1))
+    last = draw(st.integers(first, len(shape) - 1))
+    from_end = draw(st.sampled_from([0, len(shape)]))
+    return make_case(Flatten(axis=first - from_end, end_axis=last - from_end), [shape], seed=draw(SEEDS))
+
+
+@st.composite
+def eltwises(draw: Draw) -> Case:
+    operation = draw(st.sampled_from(["sum", "prod", "max"]))
+    count = draw(st.integers(1, 4))
+    coeff = [draw(st.sampled_from([1.0, -1.0, 0.25, 3.7])) for _ in range(count)]
+    layer = Eltwise(operation=operation, coeff=coeff if operation == "sum" and draw(st.booleans()) else ())
+    return make_case(layer, [draw(tensor_shapes())] * count, seed=draw(SEEDS), scale=draw(SCALES))
+
+
+RANDOM_CASES: dict[str, Callable[[], st.SearchStrategy[Case]]] = {
+    "accuracy": accuracies,
+    "concat": concats,
+    "convolution": convolutions,
+    "dropout": dropouts,
+    "eltwise": eltwises,
+    "flatten": flattens,
+    "fullyconnected": fully_connecteds,
+    "lrn": lrns,
+    "pooling": poolings,
+    "relu": relus,
+    "softmax": softmaxes,
+}

@@ -1,0 +1,120 @@
+"""Every layer's reference on random shapes: right, of the shape that its rule states, within the stated memory."""
+
+from __future__ import annotations
+
+import gc
+import tracemalloc
+
+import attrs
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cnnrt.layer import Layer
+from cnnrt_layers import cnnrt_layers
+from layer_suite.case import Case
+from layer_suite.error_bounds import BOUNDS, FLOAT64, allowed_error
+from layer_suite.network_cases import NETWORK_CASES
+from layer_suite.oracles import ORACLES, oracle
+from layer_suite.random_cases import RANDOM_CASES, random_cases
+
+EVERY_LAYER = pytest.mark.parametrize("layer", cnnrt_layers(), ids=lambda layer: layer.type)
+EVERY_NETWORK_CASE = pytest.mark.parametrize("name", NETWORK_CASES)
+
+
+@EVERY_LAYER
+@given(data=st.data())
+@settings(max_examples=100, deadline=None)
+def test_reference_agrees_with_an_independent_computation(layer: type[Layer], data: st.DataObject) -> None:
+    case = data.draw(random_cases(layer.type))
+    inputs, weights = case.in_float64()
+    (result,) = case.layer.reference(inputs, weights)
+    expected = oracle(case.layer, inputs, weights)
+    assert result.shape == expected.shape
+    assert result.dtype == np.float64
+    own_call = attrs.evolve(case.call, folded=())
+    allowed = allowed_error(own_call, inputs, weights, FLOAT64, lambda x, w: oracle(case.layer, x, w))
+    np.testing.assert_array_less(np.abs(result - expected), 2 * allowed + np.finfo(np.float64).tiny)
+
+
+@EVERY_LAYER
+@given(data=st.data())
+@settings(max_examples=100, deadline=None)
+def test_reference_keeps_its_contract(layer: type[Layer], data: st.DataObject) -> None:
+    """Inputs are read-only here, so that writing to one of them fails."""
+    case = data.draw(random_cases(layer.type))
+    (single,) = case.layer.reference(case.inputs, case.weights)
+    assert single.shape == case.call.output_shapes[0], "the shape rule and the reference agree"
+    assert single.dtype == np.float32
+    assert single.flags.writeable
+    assert not any(np.shares_memory(single, x) for x in case.inputs), "the result belongs to the caller"
+
+    (double,) = case.layer.reference(*case.in_float64())
+    np.testing.assert_array_equal(single, double.astype(np.float32), err_msg="float32 is rounded once, at the end")
+
+
+@EVERY_LAYER
+@given(data=st.data())
+@settings(max_examples=50, deadline=None)
+def test_cost_and_workspace_are_plain_numbers(layer: type[Layer], data: st.DataObject) -> None:
+    call = data.draw(random_cases(layer.type)).call
+    shapes = call.input_shapes, call.output_shapes, call.weight_shapes
+    cost = call.layer.cost(*shapes)
+    values = sum(t.nbytes for t in (*call.inputs, *call.outputs, *call.weights.values()))
+    assert (type(cost.flops), cost.bytes) == (int, values)
+    assert cost.flops >= 0
+    assert type(call.layer.reference_workspace(*shapes)) is int
+
+
+@EVERY_NETWORK_CASE
+def test_reference_allocates_no_more_than_it_states(name: str) -> None:
+    case = NETWORK_CASES[name].make()
+    call = case.call
+    stated = call.layer.reference_workspace(call.input_shapes, call.output_shapes, call.weight_shapes)
+    gc.collect()
+    tracemalloc.start()
+    try:
+        before, _ = tracemalloc.get_traced_memory()
+        results = case.layer.reference(case.inputs, case.weights)
+        peak = tracemalloc.get_traced_memory()[1] - before
+    finally:
+        tracemalloc.stop()
+    used = peak - sum(r.nbytes for r in results)
+    # NumPy buffers 8192 values of an operand at a time where it converts them; Python's objects take their share too.
+    assert used <= stated + 300_000, f"states {stated} bytes, uses {used}"
+
+
+def test_the_suite_knows_every_layer() -> None:
+    types = {layer.type.lower() for layer in cnnrt_layers()}
+    assert set(RANDOM_CASES) == set(ORACLES) == set(BOUNDS) == types
+
+
+def test_network_cases_are_the_layers_of_real_networks() -> None:
+    """Spot checks against the published shapes."""
+    shapes = {
+        "AlexNet conv1": (1, 96, 55, 55),
+        "AlexNet conv2": (1, 256, 27, 27),
+        "AlexNet pool1": (2, 96, 27, 27),
+        "GoogLeNet pool1": (1, 64, 56, 56),
+        "CIFAR-10 pool2": (16, 32, 8, 8),
+        "MobileNet conv2_2/dw": (1, 64, 56, 56),
+        "DeepLab fc6, a part": (1, 32, 41, 41),
+    }
+    for name, shape in shapes.items():
+        assert NETWORK_CASES[name].make().call.output_shapes == (shape,), name
+
+
+def test_results_of_an_empty_batch_are_empty() -> None:
+    """Random cases include empty batches: this is the guard that they do."""
+    empties = []
+
+    @given(random_cases("convolution"))
+    @settings(max_examples=100, deadline=None, database=None)
+    def collect(case: Case) -> None:
+        if case.call.input_shapes[0][0] == 0:
+            empties.append(case.layer.reference(case.inputs, case.weights)[0].size)
+
+    collect()
+    assert empties
+    assert set(empties) == {0}
