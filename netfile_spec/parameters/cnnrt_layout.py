@@ -1,0 +1,103 @@
+"""cnnrt's own layout: raw little-endian tensors behind a header, checksummed, aligned, ready to be mapped."""
+
+from __future__ import annotations
+
+import mmap
+import sys
+import threading
+import zlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from netfile_spec.parameters.cnnrt_header import StoredTensor, header_of, pack_header, read_header
+from netfile_spec.parameters.parameter_file import ParameterFile
+from netfile_spec.parameters.regular_file import RegularFile, damage
+from netfile_spec.parameters.written_beside import written_beside
+
+_BLOCK = 1 << 20  # the checksum finds a block in the cache that has just been read
+
+
+class CnnrtParameterFile(ParameterFile):
+    """A parameter file in cnnrt's own layout."""
+
+    layout = "cnnrt"
+
+    def __init__(self, file: RegularFile) -> None:
+        self._stored: tuple[StoredTensor, ...] = read_header(file)
+        self._map: mmap.mmap | None = None
+        self._map_lock = threading.Lock()
+        super().__init__(file.path, file.stamp, tuple(tensor.info for tensor in self._stored))
+
+    def close(self) -> None:
+        """Let go of the file and of its map; arrays already returned by `map` keep theirs."""
+        super().close()
+        self._map = None
+
+    def _fill(self, file: RegularFile, index: int, out: NDArray[Any] | None, verify: bool) -> None:
+        stored = self._stored[index]
+        block = min(_BLOCK, stored.info.nbytes)
+        raw = np.empty(block, np.uint8) if out is None else out.reshape(-1).view(np.uint8)
+        crc32 = 0
+        for start in range(0, stored.info.nbytes, _BLOCK):
+            count = min(_BLOCK, stored.info.nbytes - start)
+            part = raw[:count] if out is None else raw[start : start + count]
+            file.read_into(stored.offset + start, part)
+            if verify:
+                crc32 = zlib.crc32(part.data, crc32)
+        if verify and crc32 != stored.crc32:
+            raise damage(
+                file.path,
+                f"tensor {stored.info.name!r} is damaged: its checksum is {crc32:08x}, the header "
+                f"says {stored.crc32:08x}. Get or convert the file again",
+                at=stored.offset,
+            )
+        if out is not None and sys.byteorder == "big":
+            out.byteswap(inplace=True)
+
+    def _view(self, file: RegularFile, index: int) -> NDArray[Any]:
+        stored = self._stored[index]
+        dtype = np.dtype(stored.info.dtype).newbyteorder("<")
+        if stored.info.nbytes == 0:
+            empty = np.empty(stored.info.shape, dtype)
+            empty.flags.writeable = False
+            return empty
+        with self._map_lock:
+            if self._map is None:
+                self._map = _map_whole(file)
+            mapped = self._map
+        count = stored.info.nbytes // dtype.itemsize
+        return np.frombuffer(mapped, dtype, count, stored.offset).reshape(stored.info.shape)
+
+
+def write_cnnrt(path: Path, tensors: Mapping[str, NDArray[Any]]) -> None:
+    """Write arrays in cnnrt's layout, in the mapping's order; the same arrays give the same bytes.
+
+    Raises ParameterFileError for names, dtypes and shapes that the layout cannot hold, and where writing fails.
+    """
+    infos = header_of(tensors)
+    raw = [_little_endian_bytes(array) for array in tensors.values()]
+    front, offsets = pack_header([(info, zlib.crc32(data.data)) for info, data in zip(infos, raw, strict=True)])
+    with written_beside(path) as stream:
+        stream.write(front)
+        end = len(front)
+        for offset, data in zip(offsets, raw, strict=True):
+            stream.write(b"\0" * (offset - end))
+            stream.write(data.data)
+            end = offset + data.nbytes
+
+
+def _little_endian_bytes(array: NDArray[Any]) -> NDArray[np.uint8]:
+    """Return the array's bytes in C order, low byte first; a view where they lie like that already."""
+    ordered = np.ascontiguousarray(array, array.dtype.newbyteorder("<"))
+    return ordered.reshape(-1).view(np.uint8)
+
+
+def _map_whole(file: RegularFile) -> mmap.mmap:
+    # Without trackfd=False each map keeps a descriptor of its own, and hundreds of layers use up the allowance.
+    if sys.version_info >= (3, 13):
+        return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ, trackfd=sys.platform == "win32")
+    return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
