@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import attrs
-import msgpack  # type: ignore[import-untyped]  # the distribution ships no type information
+import msgpack
 import numpy as np
 
 from netfile_spec.errors import ParameterFileError

@@ -141,7 +141,7 @@ def _token_counts(shape: tuple[int, ...]) -> list[int]:
 def _expected_lengths(shape: tuple[int, ...], counts: list[int], first: int, number: int) -> NDArray[np.int64]:
     """Return for tokens `first`, `first` + 1, ... the length of the list that begins there, or -1 for a number."""
     lengths = np.full(number, -1, np.int64)
-    inside = np.arange(first, first + number)  # place within the list of the current level; -1: settled
+    inside = np.arange(first, first + number, dtype=np.int64)  # place within the list of the current level; -1: settled
     for length, inner in zip(shape, counts[1:], strict=True):
         lengths[inside == 0] = length
         inside = np.where(inside > 0, (inside - 1) % inner, -1)

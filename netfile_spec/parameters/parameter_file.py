@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from contextlib import AbstractContextManager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, ClassVar, Literal, Self
@@ -105,7 +106,7 @@ class ParameterFile(ABC):
     def _view(self, file: RegularFile, index: int) -> NDArray[Any]:
         """Return tensor `index` as a view of the mapped file."""
 
-    def _open(self) -> Any:
+    def _open(self) -> AbstractContextManager[RegularFile]:
         if self._closed:
             raise damage(self.path, "this ParameterFile is closed; open the file again")
         return open_regular(self.path, self._stamp)

@@ -114,14 +114,16 @@ def _run_of_float32(window: NDArray[np.uint8]) -> NDArray[np.int64]:
     """Return where tokens begin as long as all are float32: most of most files, and found far more quickly."""
     other = window[::5] != 0xCA
     count = int(np.argmax(other)) if other.any() else len(other)
-    return np.arange(0, 5 * count, 5)
+    return np.arange(0, 5 * count, 5, dtype=np.int64)
 
 
 def _starts(window: NDArray[np.uint8]) -> NDArray[np.int64]:
     """Return where tokens begin in a window that begins with one; an illegal token is the last of them."""
     end = len(window)
     widths = _WIDTHS[window]
-    successors = np.arange(1, end + 2)  # one more entry: the end, which every chain falls into and stays in
+    successors = np.arange(
+        1, end + 2, dtype=np.int64
+    )  # one more entry: the end, which every chain falls into and stays in
     successors[:end] += widths
     successors[:end][widths < 0] = end
     np.minimum(successors, end, out=successors)
