@@ -62,15 +62,16 @@ def convert(
     _check_paths(paths, target, overwrite)
     reader = choose_importer(paths, importer, host)
     model = reader.read(paths)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    beside = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".partial", dir=target.parent))
     try:
-        _write(model, beside, layout, options or PreprocessingOptions(), host)
-        _put_in_place(beside, target)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        beside = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".partial", dir=target.parent))
+        try:
+            _write(model, beside, layout, options or PreprocessingOptions(), host)
+            _put_in_place(beside, target)
+        finally:
+            shutil.rmtree(beside, ignore_errors=True)
     except OSError as error:
         raise CnnrtError(f"{target}: cannot be written: {error}") from error
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)
     return Conversion(target / NETFILE, reader.name, model.notes)
 
 

@@ -12,6 +12,7 @@ CnnrtError
 CnnrtWarning
 ├── RootDirectoryWarning    the NetFile's root_directory does not exist; its own folder is used
 ├── MemoryCeilingWarning    the plan needs more than allocated_ram
+├── PreprocessingWarning    the NetFile does not say how an image becomes numbers
 └── PluginWarning           a plugin failed to load; the rest goes on
 """
 

@@ -6,7 +6,7 @@ gives a new graph; nothing is changed in place.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import attrs
 from attrs import field
@@ -85,6 +85,14 @@ class Graph:
         if name in self.aliases:
             return self.aliases[name]
         raise InputError(f"{self.file}: no value is named {name!r}; {nearest(name, (*self.values, *self.aliases))}")
+
+    def needed_inputs(self, wanted: Iterable[str]) -> tuple[GraphInput, ...]:
+        """Return the inputs on which the wanted values depend."""
+        needed = set(wanted)
+        for node in reversed(self.nodes):
+            if needed.intersection(node.outputs):
+                needed.update(node.inputs)
+        return tuple(i for i in self.inputs if i.name in needed)
 
     def error(self, problems: Sequence[Problem]) -> NetFileError:
         """Return an error that shows `problems` in the NetFile's text, in the order of the file."""

@@ -19,7 +19,10 @@ from cnnrt.weights import WeightSource, weight_source
 from netfile_spec import InputBlock, LayerBlock, NetFile, resolve_inside
 
 DEFAULT_INPUT = "data"
-"""Name of the input where a NetFile states none, as CNNdroid's never do."""
+"""Name of the input where a NetFile states none, as CNNdroid's never do; "data_" if a layer is called so."""
+
+MOST_PROBLEMS = 100
+"""Problems after which building stops: looking for the nearest name takes a while, and nobody reads more."""
 
 
 def build_graph(netfile: NetFile, root: Path, host: PluginHost | None = None) -> Graph:
@@ -39,9 +42,11 @@ class _Builder:
         self.first_named: dict[str, Position | None] = {}
         self.blobs: dict[str, str] = {}  # blob -> the value written under that name last
         self.values: set[str] = set()
+        self.several: dict[str, tuple[str, ...]] = {}  # layer -> its values, where it gives several
+        self.written_somewhere = {name for b in netfile.layers for name in (b.name, *(b.tops or ()))}
 
     def build(self) -> Graph:
-        blocks = self.netfile.inputs or (InputBlock(name=DEFAULT_INPUT),)
+        blocks = self.netfile.inputs or (InputBlock(name=self._default_input()),)
         inputs = []
         for block in blocks:
             self._claim(block.name, block.key_positions.get("name", block.position), "input")
@@ -50,6 +55,9 @@ class _Builder:
         nodes: list[Node] = []
         previous = blocks[0].name
         for layer_block in self.netfile.layers:
+            if len(self.problems) >= MOST_PROBLEMS:
+                self.problems.append(Problem(f"the first {len(self.problems)} problems are listed; checking stopped"))
+                break
             node = self._node(layer_block, previous)
             nodes.append(node)
             previous = node.outputs[0]
@@ -64,18 +72,28 @@ class _Builder:
             raise graph.error(self.problems)
         return graph
 
+    def _default_input(self) -> str:
+        name = DEFAULT_INPUT
+        while any(block.name == name for block in self.netfile.layers):
+            name += "_"
+        return name
+
     def _node(self, block: LayerBlock, previous: str) -> Node:
         place = block.key_positions.get("name", block.position)
-        self._claim(block.name, place, "layer")
+        tops = block.tops or (block.name,)
+        outputs = (block.name,) if len(tops) == 1 else tops
+        for name in dict.fromkeys((block.name, *outputs)):
+            self._claim(name, place, "layer")
         layer = self._layer(block)
         bottoms = self._bottoms(block, previous)
         if layer is not None:
             self._check_arity(block, layer, bottoms)
-        tops = block.tops or (block.name,)
-        outputs = (block.name,) if len(tops) == 1 else tops
         for blob, value in zip(tops, outputs, strict=True):
             self._write(blob, value)
-        self.blobs.setdefault(block.name, block.name)
+        if len(outputs) == 1:
+            self.blobs.setdefault(block.name, block.name)
+        elif block.name not in outputs:
+            self.several[block.name] = outputs
         weights = self._weights(block, layer) if layer is not None else None
         stand_in = layer if layer is not None else cast(Layer, None)  # only until the problems are raised
         return Node(block.name, stand_in, bottoms, outputs, weights, position=place)
@@ -111,13 +129,15 @@ class _Builder:
         if block.bottoms is None:
             return (previous,)
         found = []
-        later = {name for b in self.netfile.layers for name in (b.name, *(b.tops or ()))}
         for i, name in enumerate(block.bottoms):
             if name in self.blobs:
                 found.append(self.blobs[name])
                 continue
             place = block.bottom_positions[i] if i < len(block.bottom_positions) else block.position
-            if name == block.name or name in later:
+            if name in self.several:
+                hint = f"it gives several values: state one of {', '.join(self.several[name])}"
+                self.problems.append(Problem(f"the layer {name!r} has no value of its own name", place, hint=hint))
+            elif name in self.written_somewhere:
                 hint = "a layer can only read what was written before it: move its block further down"
                 self.problems.append(Problem(f"bottom {name!r} is not written yet at this point", place, hint=hint))
             else:

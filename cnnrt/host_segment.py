@@ -13,7 +13,7 @@ import attrs
 import numpy as np
 
 from cnnrt.backend import Frame, HostFunction, HostKernel, Segment, Step, StepTimer, Weights
-from cnnrt.errors import CnnrtError
+from cnnrt.errors import CnnrtError, ParameterFileError
 
 
 @attrs.frozen
@@ -41,7 +41,8 @@ class HostSegment:
     def run(self, frame: Frame, timer: StepTimer | None = None) -> None:
         """Compute every step on the frame's buffers; with a timer, report run and load time of each.
 
-        Raises CnnrtError, with the cause chained, where a kernel fails: it names the layer and the kernel.
+        Raises CnnrtError, with the cause chained, where a kernel fails: it names the layer and the kernel. A
+        ParameterFileError, which names its file, comes through as it is.
         """
         with np.errstate(all="ignore"):
             if timer is None:
@@ -59,6 +60,8 @@ class HostSegment:
                     bound.weights.get(),
                     frame[bound.workspace],
                 )
+        except ParameterFileError:
+            raise
         except Exception as error:
             if bound is None:
                 raise
@@ -92,6 +95,8 @@ def _bound(step: Step) -> _BoundStep:
 def _explaining(step: Step, what: str) -> Iterator[None]:
     try:
         yield
+    except ParameterFileError:
+        raise
     except Exception as error:
         raise _explained(step, what, error) from error
 

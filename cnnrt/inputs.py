@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -110,8 +111,8 @@ def _check_array(graph_input: GraphInput, array: Any) -> tuple[Array, bool]:
 
 def _check_shape(graph_input: GraphInput, shape: Any) -> Shape:
     try:
-        result = tuple(int(n) for n in shape)
-    except (TypeError, ValueError):
+        result = tuple(operator.index(n) for n in shape)
+    except TypeError:
         raise InputError(f"input {graph_input.name!r}: expected a shape, got {shape!r}") from None
     stated = graph_input.shape
     if any(n < 0 for n in result) or not result:

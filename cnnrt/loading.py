@@ -6,7 +6,7 @@ from importlib import metadata
 from pathlib import Path
 
 from cnnrt.errors import NetFileError, Problem
-from cnnrt.plugins import PluginHost
+from cnnrt.plugins import PluginHost, plugin_host
 from cnnrt.vocabulary import vocabulary
 from netfile_spec import NetFile, read_netfile
 
@@ -14,8 +14,8 @@ from netfile_spec import NetFile, read_netfile
 def load_netfile(path: str | Path, host: PluginHost | None = None) -> NetFile:
     """Return the NetFile at `path`; raises NetFileError with all its problems.
 
-    A plugin that the NetFile requires and that is not installed is named first: it is the likely cause of
-    layer types that nobody knows.
+    A plugin that the NetFile requires and that is not installed, and a layer type that two plugins claim, are named
+    first: they are the likely causes of layer types that nobody knows.
     """
     try:
         netfile = read_netfile(path, vocabulary(host))
@@ -24,14 +24,20 @@ def load_netfile(path: str | Path, host: PluginHost | None = None) -> NetFile:
             bare = read_netfile(path)
         except NetFileError:
             raise error from None
-        missing = _missing_plugins(bare)
-        if not missing:
+        causes = [*_missing_plugins(bare), *_collisions(bare, host)]
+        if not causes:
             raise
-        raise NetFileError([*missing, *error.problems], file=str(path), source=bare.source) from None
+        raise NetFileError([*causes, *error.problems], file=str(path), source=bare.source) from None
     missing = _missing_plugins(netfile)
     if missing:
         raise NetFileError(missing, file=str(path), source=netfile.source)
     return netfile
+
+
+def _collisions(netfile: NetFile, host: PluginHost | None) -> list[Problem]:
+    claimed = (host or plugin_host()).layers().collisions
+    places = {block.type.lower(): block.key_positions.get("type") for block in reversed(netfile.layers)}
+    return [Problem(claimed[name], place) for name, place in places.items() if name in claimed]
 
 
 def _missing_plugins(netfile: NetFile) -> list[Problem]:

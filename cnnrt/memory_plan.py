@@ -23,7 +23,8 @@ class MemoryPlan:
     - `resident`: packed weights that stay; `streamed`: all packed weights that are read for each call.
     - `outputs`: arrays handed back.
     - `transient`: the most that one step allocates for itself: streamed weights, a reference's float64 copies.
-    - `peak`: arenas + resident + outputs + transient; `peak_layer`: where the transient part is largest.
+    - `peak`: resident, and for each concurrent call an arena, outputs and transient; `peak_layer`: where the
+      transient part is largest.
     - `ceiling`: `allocated_ram` in bytes, or None.
     """
 
@@ -39,7 +40,7 @@ class MemoryPlan:
     @property
     def peak(self) -> int:
         """The most bytes in use at one time."""
-        return self.arena * self.arenas + self.resident + self.outputs + self.transient
+        return (self.arena + self.outputs + self.transient) * self.arenas + self.resident
 
     def __str__(self) -> str:
         """Return the plan in one line."""

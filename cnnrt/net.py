@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from cnnrt.errors import CnnrtError, InputError
 from cnnrt.executor import Prepared
-from cnnrt.graph import Graph
+from cnnrt.graph import Graph, GraphInput
 from cnnrt.graph_builder import build_graph
 from cnnrt.inputs import check_inputs, check_shapes
 from cnnrt.layer import Shape
@@ -81,6 +81,7 @@ class Net:
         sources = [node.weights for node in self.graph.nodes if node.weights]
         self._weights = WeightStore(sources, self.settings.allocated_ram)
         self._prepared: OrderedDict[Any, Prepared] = OrderedDict()
+        self._needed: dict[tuple[str, ...], Sequence[GraphInput]] = {}
         self._last: Prepared | None = None
         self._lock = threading.Lock()
         self._closed = False
@@ -129,10 +130,8 @@ class Net:
     @property
     def plan(self) -> Plan:
         """The receipt of the latest call (or `prepare`): what ran where, by which kernel, and why."""
-        if self._last is None:
-            self.prepare()
-        assert self._last is not None
-        return self._last.plan
+        last = self._last
+        return self.prepare() if last is None else last.plan
 
     def close(self) -> None:
         """Let go of weights and arenas; computing afterwards is an error. Closing twice is not."""
@@ -157,16 +156,16 @@ class Net:
         names = None if outputs is None else (outputs,) if isinstance(outputs, str) else tuple(outputs)
         wanted = self._wanted(names)
         batch = check_inputs(self._needed_inputs(wanted), images)
+        prepared = self._prepare(batch.shapes, wanted)
+        started = time.perf_counter()
         try:
-            prepared = self._prepare(batch.shapes, wanted)
-            started = time.perf_counter()
             computed = prepared.run(list(batch.arrays.values()), profile)
         except MemoryError as error:
-            raise CnnrtError(f"{self.graph.file}: out of memory: {error}; a smaller batch takes less") from error
+            raise self._out_of_memory(error) from error
         if profile is not None:
             profile.seconds = time.perf_counter() - started
         # A value without a batch dimension (the accuracy over the batch) is one value however it was asked for.
-        results = [r[0] if batch.single and r.ndim else r for r in computed]
+        results = [r.reshape(r.shape[1:]) if batch.single and r.shape[:1] == (1,) else r for r in computed]
         if names is None:
             return results[0] if len(results) == 1 else dict(zip(wanted, results, strict=True))
         by_value = dict(zip(wanted, results, strict=True))
@@ -181,14 +180,15 @@ class Net:
             raise InputError("outputs names no value; leave it out for the network's own outputs")
         return tuple(dict.fromkeys(self.graph.resolve(name) for name in names))
 
-    def _needed_inputs(self, wanted: Sequence[str]) -> list[Any]:
+    def _needed_inputs(self, wanted: tuple[str, ...]) -> Sequence[GraphInput]:
         if len(self.graph.inputs) == 1:
-            return list(self.graph.inputs)
-        needed = set(wanted)
-        for node in reversed(self.graph.nodes):
-            if needed.intersection(node.outputs):
-                needed.update(node.inputs)
-        return [i for i in self.graph.inputs if i.name in needed]
+            return self.graph.inputs
+        if wanted not in self._needed:  # remembered, so that computing does not walk through the graph
+            self._needed[wanted] = self.graph.needed_inputs(wanted)
+        return self._needed[wanted]
+
+    def _out_of_memory(self, error: MemoryError) -> CnnrtError:
+        return CnnrtError(f"{self.graph.file}: out of memory: {error}; a smaller batch takes less")
 
     def _planned(self, shapes: Mapping[str, Shape], wanted: Sequence[str]) -> Planned:
         return plan_network(self.graph, shapes, wanted, self.settings, self._weights, self._host)
@@ -200,7 +200,10 @@ class Net:
                 raise CnnrtError(f"{self.graph.file}: this Net is closed; make a new one")
             prepared = self._prepared.get(key)
             if prepared is None:
-                prepared = compile_planned(self._planned(shapes, wanted), self.settings, self._host)
+                try:
+                    prepared = compile_planned(self._planned(shapes, wanted), self.settings, self._host)
+                except MemoryError as error:
+                    raise self._out_of_memory(error) from error
                 self._prepared[key] = prepared
                 while len(self._prepared) > PREPARED_KEPT:
                     self._prepared.popitem(last=False)

@@ -81,7 +81,7 @@ def choose_devices(host: PluginHost, request: Request) -> list[Device]:
     else:
         backends_allowed = list(backends.values())
     seen = [device for backend in backends_allowed for device in backend.devices()]
-    named = [d for d in seen if request.device is None or request.device.lower() in (d.name.lower(), d.backend)]
+    named = [d for d in seen if request.device is None or request.device.lower() in _names(d)]
     if request.device is not None and not named:
         known = ", ".join(f"{d.backend}:{d.name}" for d in seen) or "none"
         raise PlacementError(
@@ -89,9 +89,17 @@ def choose_devices(host: PluginHost, request: Request) -> list[Device]:
         )
     usable = [d for d in named if not d.problem]
     if not usable:
-        reasons = "; ".join(f"{d.backend}:{d.name}: {d.problem}" for d in named) or "no backend sees a device"
+        reasons = (
+            "; ".join((*(f"{d.backend}:{d.name}: {d.problem}" for d in named), *backends.collisions.values()))
+            or "no backend sees a device"
+        )
         raise PlacementError(f"no device can be used in mode {request.mode!r}: {reasons}")
     return usable
+
+
+def _names(device: Device) -> tuple[str, ...]:
+    """Return what a user may call a device, in lower case."""
+    return device.name.lower(), device.backend, f"{device.backend}:{device.name}".lower()
 
 
 def place(graph: Graph, shapes: Shapes, host: PluginHost, request: Request) -> list[Placed]:
@@ -119,6 +127,11 @@ def _place_node(node: Node, call: LayerCall, devices: Sequence[Device], host: Pl
         own = [k for k in kernels if k.backend == device.backend]
         if not own:
             reasons.append(f"{device.backend} has no kernel for {node.layer.type}")
+        reasons += [
+            f"{device.backend}/{name}: {text}"
+            for (layer, backend, name), text in host.kernels().collisions.items()
+            if (layer, backend) == (node.layer.type.lower(), device.backend)
+        ]
         for kernel in own:
             answer = _can_run(kernel, call, device)
             if answer is True:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import threading
 import traceback
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
@@ -89,7 +89,7 @@ class PluginHost:
         with self._lock:
             if self._found is None:
                 self._found = {}
-                points = metadata.entry_points(group=GROUP) if self._entry_points is None else self._entry_points
+                points = installed_entry_points() if self._entry_points is None else self._entry_points
                 seen = set()
                 for point in sorted(points, key=lambda p: (p.name, p.value)):
                     distribution = point.dist.name if point.dist else "(unknown distribution)"
@@ -113,6 +113,7 @@ class PluginHost:
                 return
             self._loaded.add(kind)
             records = self._records.setdefault(kind, [])
+            failures = []
             for point, record in self._find().get(kind, ()):
                 records.append(record)
                 try:
@@ -122,8 +123,9 @@ class PluginHost:
                         str(error) if isinstance(error, PluginError) else f"{type(error).__name__}: {error}"
                     )
                     record.traceback = traceback.format_exc()
-                    message = f"plugin {point.name!r} of {record.origin} was left out: {record.problem}"
-                    warn_caller(message, PluginWarning)
+                    failures.append(f"plugin {point.name!r} of {record.origin} was left out: {record.problem}")
+        for message in failures:  # only now that all are loaded: a warning may have been made an error
+            warn_caller(message, PluginWarning)
 
     def _load_one(self, point: metadata.EntryPoint, record: PluginRecord) -> None:
         plugin = point.load()
@@ -133,19 +135,22 @@ class PluginHost:
             stated = "states no plugin_api" if api is None else f"is written for plugin_api {api!r}"
             raise PluginError(f"it {stated}; this cnnrt has plugin_api {hookspecs.PLUGIN_API}: update one of the two")
         self._register(plugin, f"{point.name} ({record.distribution})")
-        provided = [(take, value) for hook, take in self._takers(record.kind) for value in self._call(hook, plugin)]
-        for take, value in provided:
-            take(value, record)
+        hooks = HOOKS_OF_KIND[record.kind]
+        provided = [self._described(hook, value) for hook in hooks for value in self._call(hook, plugin)]
+        for registry, key, value, what, shown in provided:  # all that a plugin has, or nothing
+            registry.add(key, value, record.origin, what)
+            record.provides.append(shown)
 
     def _register(self, plugin: object, name: str) -> None:
         """Register a plugin once, though entry points of several kinds may name it; a bad one leaves no trace."""
         if self._manager.is_registered(plugin):
             return
-        self._manager.register(plugin, name=name)
         try:
+            self._manager.register(plugin, name=name)
             self._manager.check_pending()
         except pluggy.PluginValidationError:
-            self._manager.unregister(plugin)
+            if self._manager.is_registered(plugin):
+                self._manager.unregister(plugin)
             raise
 
     def _call(self, hook: str, plugin: object) -> list[Any]:
@@ -157,31 +162,41 @@ class PluginHost:
         results = self._manager.subset_hook_caller(hook, remove_plugins=others)()
         return [value for result in results for value in result]
 
-    def _takers(self, kind: str) -> list[tuple[str, Callable[[Any, PluginRecord], None]]]:
-        takers: dict[str, Callable[[Any, PluginRecord], None]] = {
-            "cnnrt_layers": self._take_layer,
-            "cnnrt_backends": self._take_backend,
-            "cnnrt_kernels": self._take_kernel,
-            "cnnrt_importers": self._take_importer,
-        }
-        return [(hook, takers[hook]) for hook in HOOKS_OF_KIND[kind]]
+    def _described(self, hook: str, value: Any) -> tuple[Registry[Any], Any, Any, str, str]:
+        """Return where a thing belongs, its key there, the thing, and its name in messages and in listings.
 
-    def _take_layer(self, layer: type[Layer], record: PluginRecord) -> None:
-        self._layers.add(layer.type.lower(), layer, record.origin, f"layer type {layer.type!r}")
-        record.provides.append(layer.type)
+        Raises PluginError where it is not what the hook should return.
+        """
+        from cnnrt.backend import Backend, Kernel
+        from cnnrt.importer import Importer
+        from cnnrt.layer import Layer
+        from cnnrt.vocabulary import layer_spec
 
-    def _take_backend(self, backend: Backend, record: PluginRecord) -> None:
-        self._backends.add(backend.name, backend, record.origin, f"backend {backend.name!r}")
-        record.provides.append(backend.name)
+        if hook == "cnnrt_layers":
+            if not (isinstance(value, type) and issubclass(value, Layer)):
+                raise PluginError(f"{hook} returned {value!r}; expected subclasses of cnnrt.layer.Layer")
+            layer_spec(value)  # a class that no NetFile can use would break the reading of every NetFile
+            return self._layers, value.type.lower(), value, f"layer type {value.type!r}", value.type
+        if hook == "cnnrt_kernels":
+            _expect(hook, value, Kernel)
+            what = f"kernel {value.name!r} for {value.layer} on backend {value.backend!r}"
+            key = (value.layer.lower(), value.backend, value.name)
+            return self._kernels, key, value, what, f"{value.layer}/{value.name}"
+        if hook == "cnnrt_backends":
+            _expect(hook, value, Backend)
+            return self._backends, value.name, value, f"backend {value.name!r}", value.name
+        _expect(hook, value, Importer)
+        return self._importers, value.name, value, f"importer {value.name!r}", value.name
 
-    def _take_kernel(self, kernel: Kernel, record: PluginRecord) -> None:
-        what = f"kernel {kernel.name!r} for {kernel.layer} on backend {kernel.backend!r}"
-        self._kernels.add((kernel.layer.lower(), kernel.backend, kernel.name), kernel, record.origin, what)
-        record.provides.append(f"{kernel.layer}/{kernel.name}")
 
-    def _take_importer(self, importer: Importer, record: PluginRecord) -> None:
-        self._importers.add(importer.name, importer, record.origin, f"importer {importer.name!r}")
-        record.provides.append(importer.name)
+def _expect(hook: str, value: object, base: type[object]) -> None:
+    if not isinstance(value, base):
+        raise PluginError(f"{hook} returned {value!r}; expected instances of {base.__module__}.{base.__name__}")
+
+
+def installed_entry_points() -> Iterable[metadata.EntryPoint]:
+    """Return the entry points of cnnrt's group that installed distributions state."""
+    return metadata.entry_points(group=GROUP)
 
 
 @functools.cache

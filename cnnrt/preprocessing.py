@@ -44,7 +44,8 @@ class Preprocessing:
                 with Image.open(path) as image:
                     return self.apply(image)
         except (OSError, ValueError, UnidentifiedImageError, SyntaxError) as error:
-            raise InputError(f"{path}: cannot be read as an image: {error}") from error
+            reason = getattr(error, "strerror", None) or error
+            raise InputError(f"{path}: cannot be read as an image: {reason}") from error
         except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
             raise InputError(f"{path}: the image is too large: {error}") from error
 

@@ -30,18 +30,21 @@ def insert_reorders(placed: Sequence[Placed], shapes: Shapes, inputs: Sequence[s
     """
     types = {name: TensorType(shapes.values[name]) for name in inputs}
     done: list[Placed] = []
+    copies: dict[tuple[str, str], str] = {}  # (value, layout) -> its copy in that layout
+    taken = {*shapes.values, *(p.node.name for p in placed)}
 
     def in_layout(value: str, layout: str) -> str:
         if types[value].layout == layout:
             return value
-        name = f"{value} ({layout})"
-        if name not in types:
+        if (value, layout) not in copies:
             source = types[value]
+            name = copies[value, layout] = _free(f"{value} ({layout})", taken)
             types[name] = attrs.evolve(source, layout=layout)
-            node = Node(f"reorder {value} to {layout}", Reorder(source=source.layout, target=layout), (value,), (name,))
+            layer = Reorder(source=source.layout, target=layout)
+            node = Node(_free(f"reorder {value} to {layout}", taken), layer, (value,), (name,))
             call = LayerCall(node.layer, (source,), (types[name],))
             done.append(Placed(node, call, CORE, ReorderKernel(), f"{source.layout} is given, {layout} is taken"))
-        return name
+        return copies[value, layout]
 
     for p in placed:
         takes, gives = (p.kernel.takes, p.kernel.gives) if p.kernel else (PLAIN, PLAIN)
@@ -52,3 +55,10 @@ def insert_reorders(placed: Sequence[Placed], shapes: Shapes, inputs: Sequence[s
         done.append(attrs.evolve(p, node=attrs.evolve(p.node, inputs=values), call=call))
     results = {value: in_layout(value, PLAIN) for value in wanted}
     return Joined(tuple(done), types, results)
+
+
+def _free(name: str, taken: set[str]) -> str:
+    while name in taken:  # layers may be called anything
+        name += "'"
+    taken.add(name)
+    return name

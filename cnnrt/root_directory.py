@@ -23,7 +23,7 @@ def root_directory(netfile: NetFile, override: str | Path | None = None) -> Path
     home = Path(netfile.file).parent if netfile.file else Path()
     if override is not None:
         chosen = Path(override)
-        if not chosen.is_dir():
+        if not _is_folder(chosen):
             raise NetFileError([Problem(f"the root directory given, {chosen}, is not a folder")], file=str(home))
         return chosen
     stated = netfile.root_directory
@@ -33,11 +33,7 @@ def root_directory(netfile: NetFile, override: str | Path | None = None) -> Path
     if "\0" in stated:
         raise _error(netfile, Problem("root_directory holds a NUL character", position))
     named = home / stated
-    try:
-        exists = named.is_dir()
-    except OSError:  # a name that is too long, or a folder that may not be looked into
-        exists = False
-    if not exists:
+    if not _is_folder(named):
         warn_caller(
             f"{netfile.file}: root_directory {stated!r} does not exist here; the NetFile's own folder, "
             f"{home.absolute()}, is used (root_directory= or --root names another)",
@@ -52,6 +48,13 @@ def root_directory(netfile: NetFile, override: str | Path | None = None) -> Path
         )
         raise _error(netfile, problem)
     return named
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:  # a name that is too long, or a folder that may not be looked into
+        return False
 
 
 def _error(netfile: NetFile, problem: Problem) -> NetFileError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import inf
 from typing import Any
 
 import attrs
@@ -44,13 +45,15 @@ def settle(
     _check_count("threads", threads)
     _check_count("concurrency", concurrency)
     if allocated_ram is not None and (
-        isinstance(allocated_ram, bool) or not isinstance(allocated_ram, int | float) or not allocated_ram > 0
+        isinstance(allocated_ram, bool) or not isinstance(allocated_ram, int | float) or not 0 < allocated_ram < inf
     ):
         raise InputError(f"allocated_ram: expected MiB above 0, got {allocated_ram!r}")
     if auto_tuning not in (None, True, False, "on", "off"):
         raise InputError(f'auto_tuning: expected True, False, "on" or "off", got {auto_tuning!r}')
     if execution_mode is not None and not isinstance(execution_mode, str):
         raise InputError(f"execution_mode: expected a text, got {execution_mode!r}")
+    if device is not None and not isinstance(device, str):
+        raise InputError(f"device: expected a name, got {device!r}")
     tuning = netfile.auto_tuning if auto_tuning is None else auto_tuning in (True, "on")
     return Settings(
         execution_mode=(execution_mode or netfile.execution_mode or "parallel").lower(),

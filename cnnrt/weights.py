@@ -49,8 +49,16 @@ class WeightSource:
         return 4 * sum(int(np.prod(t.shape, dtype=object)) for t in self.tensors.values())
 
     def load(self, shapes: Mapping[str, Shape]) -> dict[str, Array]:
-        """Read the weights as float32 arrays of the given (logical) shapes."""
+        """Read the weights as float32 arrays of the given (logical) shapes.
+
+        Raises ParameterFileError where the file holds something else than when the network was built.
+        """
         with open_parameters(self.path) as file:
+            now = dict(enumerate(tuple(t.shape) for t in file.tensors))
+            if any(now.get(tensor.index) != tensor.shape for tensor in self.tensors.values()):
+                raise ParameterFileError(
+                    f"{self.path}: the file has changed since the network was read; make a new Net"
+                )
             return {
                 name: np.ascontiguousarray(file.load(tensor.index), np.float32).reshape(shapes[name])
                 for name, tensor in self.tensors.items()

@@ -1,4 +1,4 @@
-"""Drop layers that do nothing in inference: Dropout, a Concat of one input, a ReLU of slope 1."""
+"""Drop layers that do nothing in inference: Dropout, a Concat or a sum of one input."""
 
 from __future__ import annotations
 

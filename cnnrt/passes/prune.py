@@ -19,7 +19,8 @@ def prune(graph: Graph, shapes: Shapes, wanted: Collection[str]) -> tuple[Graph,
             kept.append(node)
             needed.update(node.inputs)
     kept.reverse()
-    dropped = [n.name for n in graph.nodes if n not in kept]
+    names = {n.name for n in kept}
+    dropped = [n.name for n in graph.nodes if n.name not in names]
     inputs = tuple(i for i in graph.inputs if i.name in needed)
     notes = [f"not computed, since no requested output needs it: {name}" for name in dropped]
     return attrs.evolve(graph, nodes=tuple(kept), inputs=inputs, outputs=tuple(wanted)), notes
