@@ -1,0 +1,71 @@
+"""Element-wise sum, product and maximum of several inputs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, cast
+
+import numpy as np
+
+from cnnrt.backend import Device, HostFunction, HostKernel, Packed
+from cnnrt.layer import Array
+from cnnrt.layer_call import LayerCall
+from cnnrt_backend_sequential.cost_model import passes_seconds
+from cnnrt_backend_sequential.workspace import BLOCK_BYTES, Scratch
+
+if TYPE_CHECKING:
+    from cnnrt_layers.eltwise import Eltwise
+
+CHUNK = BLOCK_BYTES // 16
+"""Values in a chunk: result, scaled input and the inputs read fit the cache together."""
+
+_COMBINE: dict[str, Callable[..., Array]] = {"sum": np.add, "prod": np.multiply, "max": np.maximum}
+
+
+class CombineChunks(HostKernel):
+    """Chunk by chunk, so that the growing result stays in the cache; the workspace holds one scaled chunk."""
+
+    layer = "Eltwise"
+    backend = "sequential"
+    name = "chunks"
+
+    def estimate(self, call: LayerCall, device: Device) -> float:
+        """Return a pass for each input, two where it is scaled."""
+        scaled = 2 if cast("Eltwise", call.layer).coeff else 1
+        return passes_seconds(call.outputs[0].nbytes // 4, scaled * len(call.inputs))
+
+    def workspace(self, call: LayerCall) -> int:
+        """Return the bytes of a chunk where inputs are scaled."""
+        return self._scratch(call).nbytes
+
+    def bind(self, call: LayerCall) -> HostFunction:
+        """Return the loop over chunks."""
+        layer = cast("Eltwise", call.layer)
+        combine = _COMBINE[layer.operation]
+        coefficients = tuple(layer.coeff) or (1.0,) * len(call.inputs)
+        scratch = self._scratch(call)
+        values = math.prod(call.outputs[0].shape)
+        chunks = [slice(start, min(start + CHUNK, values)) for start in range(0, values, CHUNK)]
+
+        def run(inputs: Sequence[Array], outputs: Sequence[Array], weights: Packed, workspace: Array) -> None:
+            flat = [x.reshape(-1) for x in inputs]
+            out = outputs[0].reshape(-1)
+            spare = scratch.arrays(workspace)
+            for chunk in chunks:
+                result = out[chunk]
+                np.multiply(flat[0][chunk], coefficients[0], out=result)
+                for x, coefficient in zip(flat[1:], coefficients[1:], strict=True):
+                    term = x[chunk]
+                    if coefficient != 1:
+                        term = np.multiply(term, coefficient, out=spare[0][: term.size])
+                    combine(result, term, out=result)
+
+        return run
+
+    @staticmethod
+    def _scratch(call: LayerCall) -> Scratch:
+        scratch = Scratch()
+        if any(c != 1 for c in cast("Eltwise", call.layer).coeff):
+            scratch.add((min(CHUNK, math.prod(call.outputs[0].shape)),))
+        return scratch

@@ -1,0 +1,36 @@
+"""The list of this backend's kernels."""
+
+from __future__ import annotations
+
+from cnnrt.backend import Kernel
+from cnnrt_backend_sequential.accuracy import CountHits
+from cnnrt_backend_sequential.concat import CopySlices
+from cnnrt_backend_sequential.convolution_depthwise import DepthwiseConvolution
+from cnnrt_backend_sequential.convolution_pointwise import PointwiseConvolution
+from cnnrt_backend_sequential.convolution_rows import RowsConvolution
+from cnnrt_backend_sequential.eltwise import CombineChunks
+from cnnrt_backend_sequential.fully_connected import MatrixProduct
+from cnnrt_backend_sequential.identity import CopyDropout, CopyFlatten
+from cnnrt_backend_sequential.lrn import NormaliseBlocks
+from cnnrt_backend_sequential.pooling import SlidePooling
+from cnnrt_backend_sequential.relu import Rectify
+from cnnrt_backend_sequential.softmax import Exponentials
+
+
+def sequential_kernels() -> list[Kernel]:
+    """Return one instance of each kernel; they keep no state."""
+    return [
+        RowsConvolution(),
+        PointwiseConvolution(),
+        DepthwiseConvolution(),
+        SlidePooling(),
+        NormaliseBlocks(),
+        MatrixProduct(),
+        Rectify(),
+        Exponentials(),
+        CountHits(),
+        CopySlices(),
+        CombineChunks(),
+        CopyDropout(),
+        CopyFlatten(),
+    ]
