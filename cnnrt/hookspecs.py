@@ -26,7 +26,9 @@ if TYPE_CHECKING:
 
 PROJECT = "cnnrt"
 PLUGIN_API = 1
-"""The version of this interface; a plugin module's `plugin_api` must equal it."""
+"""The version of this interface, which a plugin module states as its `plugin_api`."""
+OLDEST_PLUGIN_API = 1
+"""The oldest version for which plugins still work (docs/plugin-hooks.md has the policy)."""
 
 hookspec = pluggy.HookspecMarker(PROJECT)
 hookimpl = pluggy.HookimplMarker(PROJECT)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import threading
 import traceback
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
@@ -18,20 +18,13 @@ import pluggy
 from cnnrt import hookspecs
 from cnnrt.caller_warning import warn_caller
 from cnnrt.errors import PluginError, PluginWarning
+from cnnrt.plugin_discovery import HOOKS_OF_KIND, discover, installed_entry_points
 from cnnrt.plugin_registry import PluginRecord, Registry
 
 if TYPE_CHECKING:
     from cnnrt.backend import Backend, Kernel
     from cnnrt.importer import Importer
     from cnnrt.layer import Layer
-
-GROUP = "cnnrt.plugins"
-HOOKS_OF_KIND = {
-    "layer": ("cnnrt_layers", "cnnrt_kernels"),
-    "backend": ("cnnrt_backends", "cnnrt_kernels"),
-    "importer": ("cnnrt_importers",),
-}
-"""Kinds of entry points, and the hooks that are called on a plugin of that kind."""
 
 
 class PluginHost:
@@ -42,10 +35,9 @@ class PluginHost:
         self._manager.add_hookspecs(hookspecs)
         self._lock = threading.RLock()
         self._entry_points = entry_points
-        self._records: dict[str, list[PluginRecord]] = {}
         self._loaded: set[str] = set()
         self._called: set[tuple[int, str]] = set()
-        self._found: dict[str, list[tuple[metadata.EntryPoint, PluginRecord]]] | None = None
+        self._found: Sequence[tuple[metadata.EntryPoint, PluginRecord]] | None = None
         self._layers: Registry[type[Layer]] = Registry()
         self._backends: Registry[Backend] = Registry()
         self._kernels: Registry[Kernel] = Registry()
@@ -74,37 +66,20 @@ class PluginHost:
 
     def records(self) -> tuple[PluginRecord, ...]:
         """Return what is known of every plugin, after loading all kinds; unknown kinds are listed with the reason."""
-        self._find()
         for kind in HOOKS_OF_KIND:
             self._load(kind)
-        return tuple(record for kind in sorted(self._records) for record in self._records[kind])
+        return tuple(sorted((record for _, record in self._find()), key=lambda r: (r.kind, r.name, r.distribution)))
 
     def collisions(self) -> tuple[str, ...]:
         """Return a sentence for each name that two plugins claim."""
         registries = (self._layers, self._backends, self._kernels, self._importers)
         return tuple(text for registry in registries for text in registry.collisions.values())
 
-    def _find(self) -> Mapping[str, Sequence[tuple[metadata.EntryPoint, PluginRecord]]]:
-        """Return the entry points by kind. The same one seen twice (two metadata folders) counts once."""
+    def _find(self) -> Sequence[tuple[metadata.EntryPoint, PluginRecord]]:
         with self._lock:
             if self._found is None:
-                self._found = {}
                 points = installed_entry_points() if self._entry_points is None else self._entry_points
-                seen = set()
-                for point in sorted(points, key=lambda p: (p.name, p.value)):
-                    distribution = point.dist.name if point.dist else "(unknown distribution)"
-                    if (point.name, point.value, distribution) in seen:
-                        continue
-                    seen.add((point.name, point.value, distribution))
-                    kind, _, short = point.name.partition(".")
-                    version = point.dist.version if point.dist else ""
-                    record = PluginRecord(short or point.name, kind, point.value, distribution, version)
-                    if kind not in HOOKS_OF_KIND or not short:
-                        kinds = ", ".join(f"{k}.NAME" for k in HOOKS_OF_KIND)
-                        record.problem = f"entry point {point.name!r} is not of a known kind: expected {kinds}"
-                        self._records.setdefault(kind, []).append(record)
-                        continue
-                    self._found.setdefault(kind, []).append((point, record))
+                self._found = discover(points)
             return self._found
 
     def _load(self, kind: str) -> None:
@@ -112,10 +87,10 @@ class PluginHost:
             if kind in self._loaded:
                 return
             self._loaded.add(kind)
-            records = self._records.setdefault(kind, [])
             failures = []
-            for point, record in self._find().get(kind, ()):
-                records.append(record)
+            for point, record in self._find():
+                if record.kind != kind or record.problem:
+                    continue
                 try:
                     self._load_one(point, record)
                 except (Exception, SystemExit) as error:
@@ -131,9 +106,11 @@ class PluginHost:
         plugin = point.load()
         record.path = str(getattr(plugin, "__file__", "") or "")
         api = getattr(plugin, "plugin_api", None)
-        if api != hookspecs.PLUGIN_API:
+        if api not in range(hookspecs.OLDEST_PLUGIN_API, hookspecs.PLUGIN_API + 1):
             stated = "states no plugin_api" if api is None else f"is written for plugin_api {api!r}"
-            raise PluginError(f"it {stated}; this cnnrt has plugin_api {hookspecs.PLUGIN_API}: update one of the two")
+            oldest, newest = hookspecs.OLDEST_PLUGIN_API, hookspecs.PLUGIN_API
+            known = str(newest) if oldest == newest else f"{oldest} to {newest}"
+            raise PluginError(f"it {stated}; this cnnrt has plugin_api {known}: update one of the two")
         self._register(plugin, f"{point.name} ({record.distribution})")
         hooks = HOOKS_OF_KIND[record.kind]
         provided = [self._described(hook, value) for hook in hooks for value in self._call(hook, plugin)]
@@ -192,11 +169,6 @@ class PluginHost:
 def _expect(hook: str, value: object, base: type[object]) -> None:
     if not isinstance(value, base):
         raise PluginError(f"{hook} returned {value!r}; expected instances of {base.__module__}.{base.__name__}")
-
-
-def installed_entry_points() -> Iterable[metadata.EntryPoint]:
-    """Return the entry points of cnnrt's group that installed distributions state."""
-    return metadata.entry_points(group=GROUP)
 
 
 @functools.cache

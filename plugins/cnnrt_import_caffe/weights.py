@@ -52,6 +52,7 @@ def match_weights(
     """
     shared = _shared_blobs(steps, stored, findings)
     weights: dict[str, LayerWeights] = {}
+    alike: dict[tuple[object, ...], LayerWeights] = {}  # layers with the very same blobs share their parameter file
     for step, wanted in steps:
         if not wanted:
             continue
@@ -66,7 +67,9 @@ def match_weights(
                 hint="weights are matched by layer name: is this the caffemodel of another net?",
             )
         else:
-            weights[step.name] = LayerWeights(_check(step, wanted, blobs, len(own), findings))
+            entries = _check(step, wanted, blobs, len(own), findings)
+            same = tuple((name, id(blob), *how) for name, (blob, *how) in entries.items())
+            weights[step.name] = alike.setdefault(same, LayerWeights(entries))
     return weights
 
 
@@ -88,7 +91,7 @@ def _shared_blobs(
     for name, sharing in layers.items():
         if len(sharing) > 1:
             listed = ", ".join(quoted(layer) for layer in sharing)
-            findings.note(f"layers {listed} share the weights {quoted(name)}; each gets a copy")
+            findings.note(f"layers {listed} share the weights {quoted(name)}")
     return blobs
 
 

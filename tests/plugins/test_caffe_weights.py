@@ -97,7 +97,8 @@ def test_shared_weights_reach_every_layer_that_names_them(tmp_path: Path) -> Non
         for name in ("left", "right"):
             np.testing.assert_array_equal(model.parameters[name]["weight"], weights[0])
             np.testing.assert_array_equal(model.parameters[name]["bias"], weights[1])
-        assert 'layers "left", "right" share the weights "w"; each gets a copy' in model.notes
+        assert 'layers "left", "right" share the weights "w"' in model.notes
+        assert model.parameters["left"] is model.parameters["right"]  # one file will serve both
 
 
 def test_a_model_takes_the_memory_of_the_weight_that_is_looked_up(tmp_path: Path) -> None:
