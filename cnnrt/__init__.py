@@ -14,7 +14,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from cnnrt.convert import convert
+    from cnnrt.conversion import convert
     from cnnrt.errors import CnnrtError, CnnrtWarning
     from cnnrt.hookspecs import hookimpl
     from cnnrt.net import Net
@@ -26,7 +26,7 @@ _HOMES = {
     "CnnrtError": "cnnrt.errors",
     "CnnrtWarning": "cnnrt.errors",
     "Net": "cnnrt.net",
-    "convert": "cnnrt.convert",
+    "convert": "cnnrt.conversion",
     "hookimpl": "cnnrt.hookspecs",
 }
 

@@ -36,23 +36,33 @@ class Preprocessing:
 
     def load(self, path: str | Path) -> Array:
         """Return an image file as (C, H, W) float32. Raises InputError where it cannot be read as an image."""
-        from PIL import Image, UnidentifiedImageError
+        from PIL import Image
 
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("error", Image.DecompressionBombWarning)
                 with Image.open(path) as image:
                     return self.apply(image)
-        except (OSError, ValueError, UnidentifiedImageError, SyntaxError) as error:
-            reason = getattr(error, "strerror", None) or error
-            raise InputError(f"{path}: cannot be read as an image: {reason}") from error
+        except InputError as error:
+            raise InputError(f"{path}: {error}") from error
         except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
             raise InputError(f"{path}: the image is too large: {error}") from error
+        except Exception as error:  # decoders of damaged files raise all sorts of things
+            reason = getattr(error, "strerror", None) or error
+            raise InputError(f"{path}: cannot be read as an image: {reason}") from error
 
     def apply(self, image: Image) -> Array:
-        """Return an image as (C, H, W) float32: converted, resized (bilinear), mean subtracted, scaled."""
+        """Return an image as (C, H, W) float32: converted, resized (bilinear), mean subtracted, scaled.
+
+        Raises InputError where its values are not 0..255, or its size is not that of the mean image.
+        """
         from PIL import Image as Pillow
 
+        if image.mode.startswith(("I", "F")):
+            raise InputError(
+                f"the image has more than 8 bits for each channel (mode {image.mode}), which would be clipped: "
+                "bring its values to 0..255 first"
+            )
         pixels = image.convert("L" if self.channel_order == "gray" else "RGB")
         if self.size is not None and pixels.size != (self.size[1], self.size[0]):
             pixels = pixels.resize((self.size[1], self.size[0]), Pillow.Resampling.BILINEAR)

@@ -1,0 +1,92 @@
+"""`cnnrt devices`: what there is to compute on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import click
+
+from cnnrt.cli.command_line import Command
+from cnnrt.cli.net_options import json_option
+
+if TYPE_CHECKING:
+    from cnnrt.backend import Backend, Device
+    from cnnrt.hardware import Hardware
+
+
+@click.command(
+    cls=Command,
+    examples="""
+        cnnrt devices
+        cnnrt devices --verbose
+    """,
+)
+@click.option("-v", "--verbose", is_flag=True, help="Show everything that each backend tells of its devices.")
+@json_option
+def devices(verbose: bool, as_json: bool) -> None:
+    """Show the processor and memory, and every backend's devices: usable, or why not."""
+    import attrs
+
+    from cnnrt.cli.printing import Column, print_facts, print_heading, print_json, print_table, stdout
+    from cnnrt.hardware import detect_hardware
+    from cnnrt.plugins import plugin_host
+
+    hardware = detect_hardware()
+    seen = [_devices_of(backend) for backend in plugin_host().backends().values()]
+    found = [device for of_backend in seen for device in of_backend]
+    if as_json:
+        own = {**attrs.asdict(hardware), "cores_usable": hardware.cores_usable}
+        print_json({"hardware": own, "devices": [{**attrs.asdict(d), "usable": not d.problem} for d in found]})
+        return
+    console = stdout()
+    print_facts(console, _hardware_facts(hardware))
+    print_heading(console, "devices")
+    columns = [Column("backend"), Column("device"), Column("what it is", wraps=True), Column("usable", wraps=True)]
+    rows = [(d.backend, d.name, d.description, f"no: {d.problem}" if d.problem else "yes") for d in found]
+    print_table(console, columns, rows)
+    if verbose:
+        for device in found:
+            print_heading(console, f"{device.backend}: {device.name}")
+            print_facts(console, {f"  {name}": value for name, value in device.details.items()})
+
+
+def _devices_of(backend: Backend) -> Sequence[Device]:
+    """Return a backend's devices; one that fails to look for them is shown with the reason."""
+    from cnnrt.backend import Device
+
+    try:
+        return backend.devices()
+    except Exception as error:
+        return [Device(backend.name, "-", backend.description, problem=f"{type(error).__name__}: {error}")]
+
+
+def _hardware_facts(hardware: Hardware) -> dict[str, str]:
+    from cnnrt.cli.quantities import size
+
+    caches = [
+        f"L{c.level} {size(c.bytes)}" + (f" (shared by {c.shared_by})" if c.shared_by > 1 else "")
+        for c in hardware.caches
+    ]
+    memory = f"{size(hardware.memory_available)} available of {size(hardware.memory_total)}"
+    if hardware.memory_limit is not None:
+        memory += f"; limited to {size(hardware.memory_limit)} by the control group"
+    return {
+        "processor": f"{hardware.processor} ({hardware.architecture})",
+        "cores": _cores(hardware),
+        "caches": ", ".join(caches) or "unknown",
+        "vectors": ", ".join(hardware.vector_extensions) or "unknown",
+        "memory": memory,
+    }
+
+
+def _cores(hardware: Hardware) -> str:
+    text = f"{hardware.cores_usable} usable of {hardware.cores_online}"
+    reasons = []
+    if hardware.cores_allowed < hardware.cores_online:
+        reasons.append(f"affinity allows {hardware.cores_allowed}")
+    if hardware.quota is not None:
+        reasons.append(f"the control group pays for {hardware.quota:g}")
+    if hardware.physical_cores is not None and hardware.physical_cores < hardware.cores_allowed:
+        reasons.append(f"{hardware.physical_cores} physical cores")
+    return f"{text} ({'; '.join(reasons)})" if reasons else text

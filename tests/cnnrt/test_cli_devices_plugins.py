@@ -1,0 +1,76 @@
+"""`cnnrt devices` and `cnnrt plugins`: what is here, failures included."""
+
+from __future__ import annotations
+
+from importlib import metadata
+
+import pytest
+
+from cli_suite.command import answer, json_answer, run_cnnrt
+from cnnrt.plugins import PluginHost
+from cnnrt_backend_sequential.backend import SequentialBackend
+
+
+@pytest.fixture
+def host(monkeypatch: pytest.MonkeyPatch) -> PluginHost:
+    """A host with two plugins: one that cannot be imported, and the built-in layers."""
+    host = PluginHost(
+        [
+            metadata.EntryPoint("backend.broken", "no_such_module_anywhere", "cnnrt.plugins"),
+            metadata.EntryPoint("layer.cnnrt", "cnnrt_layers", "cnnrt.plugins"),
+        ]
+    )
+    monkeypatch.setattr("cnnrt.plugins.plugin_host", lambda: host)
+    return host
+
+
+def test_devices_show_processor_and_backends() -> None:
+    text = answer("devices", "--verbose")
+    for heading in ("processor", "cores", "caches", "vectors", "memory"):
+        assert f"\n{heading} " in f"\n{text}"
+    assert "\nsequential  cpu " in text
+    assert "\nsequential: cpu\n" in text
+
+
+def test_devices_as_json() -> None:
+    found = json_answer("devices")
+    assert found["hardware"]["cores_usable"] >= 1
+    assert {"backend": "sequential", "name": "cpu", "usable": True}.items() <= found["devices"][0].items()
+
+
+def test_a_backend_that_fails_is_shown_with_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(self: SequentialBackend) -> None:
+        raise RuntimeError("driver too old")
+
+    monkeypatch.setattr(SequentialBackend, "devices", fail)
+    assert "no: RuntimeError: driver too old" in answer("devices")
+
+
+def test_plugins_list_what_is_provided() -> None:
+    found = {(p["kind"], p["name"]): p for p in json_answer("plugins")["plugins"]}
+    assert "Convolution" in found["layer", "cnnrt"]["provides"]
+    assert found["backend", "sequential"]["problem"] == ""
+    assert "sequential" in answer("plugins")
+
+
+def test_a_failed_plugin_is_listed_and_no_error(host: PluginHost) -> None:
+    result = run_cnnrt("plugins")
+    assert result.exit_code == 0
+    assert "not loaded, see below" in result.stdout
+    assert "ModuleNotFoundError: No module named 'no_such_module_anywhere'" in result.stdout
+    assert "Traceback" not in result.output
+    assert result.stderr == "", "what is listed needs no warning"
+    assert "Convolution" in result.stdout, "the others work on"
+
+
+def test_verbose_shows_the_traceback_of_a_failed_plugin(host: PluginHost) -> None:
+    assert "Traceback (most recent call last)" in answer("plugins", "--verbose")
+
+
+def test_a_plugin_that_the_user_blocks_is_listed_with_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CNNRT_PLUGINS_BLOCK", "importer.caffe")
+    monkeypatch.setattr("cnnrt.plugins.plugin_host", PluginHost)
+    text = answer("plugins")
+    assert "caffe of cnnrt" in text
+    assert "blocked by CNNRT_PLUGINS_BLOCK" in text
+    assert "--verbose" not in text, "there is no traceback to show"
