@@ -109,12 +109,37 @@ def place(graph: Graph, shapes: Shapes, host: PluginHost, request: Request) -> l
     layers are named.
     """
     devices = choose_devices(host, request)
-    placed = [_place_node(node, shapes.call(node), devices, host, request) for node in graph.nodes]
+    placed = [p for node in graph.nodes for p in _place_whole_or_parts(node, shapes, devices, host, request)]
     fallbacks = [p for p in placed if p.fallback]
     if request.strict and fallbacks:
         listed = "\n".join(f"    {p.node.title}: {p.why}" for p in fallbacks)
         raise PlacementError(f"{graph.file}: strict forbids falling back on layers' references:\n{listed}")
     return placed
+
+
+def _place_whole_or_parts(
+    node: Node, shapes: Shapes, devices: Sequence[Device], host: PluginHost, request: Request
+) -> list[Placed]:
+    """Return the node placed; where no kernel applies what was folded into it, the layers one by one."""
+    whole = _place_node(node, shapes.call(node), devices, host, request)
+    if not whole.fallback or not node.folded:
+        return [whole]
+    parts = [_place_node(part, shapes.call(part), devices, host, request) for part in unfold(node)]
+    if parts[0].fallback:
+        return [whole]
+    apart = ", ".join(f.name for f in node.folded)
+    return [
+        attrs.evolve(parts[0], why=f"{parts[0].why}; no kernel here applies {apart}, which runs by itself"),
+        *parts[1:],
+    ]
+
+
+def unfold(node: Node) -> list[Node]:
+    """Return the layers of a node, each as a node of its own."""
+    nodes = [attrs.evolve(node, outputs=(node.name,), folded=())]
+    for folded in node.folded:
+        nodes.append(Node(folded.name, folded.layer, nodes[-1].outputs, (folded.name,), position=node.position))
+    return nodes
 
 
 def _place_node(node: Node, call: LayerCall, devices: Sequence[Device], host: PluginHost, request: Request) -> Placed:

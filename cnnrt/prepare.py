@@ -67,7 +67,7 @@ def plan_network(
         outputs=tuple(wanted),
         execution_mode=settings.execution_mode,
         rows=make_rows(joined.placed, segments),
-        notes=(*notes, *settings.notes()),
+        notes=(*notes, *_foldings(placed), *settings.notes()),
         memory=memory,
     )
     return Planned(plan, tuple(segments), buffers)
@@ -81,6 +81,11 @@ def compile_planned(planned: Planned, settings: Settings, host: PluginHost) -> P
             if step.weights.resident:
                 step.weights.get()
     return Prepared(runnables, planned.buffers, planned.plan, settings.concurrency)
+
+
+def _foldings(placed: Sequence[Placed]) -> list[str]:
+    """Return what stayed folded: placement takes apart what no kernel applies."""
+    return [f"{folded.name} folded into {p.node.name}" for p in placed for folded in p.node.folded]
 
 
 def _steps(placed: Sequence[Placed], buffers: Buffers, weights: WeightStore) -> dict[str, Step]:

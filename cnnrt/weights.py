@@ -10,6 +10,7 @@ import threading
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
+from weakref import WeakValueDictionary
 
 import attrs
 import numpy as np
@@ -131,7 +132,8 @@ class WeightStore:
     """The weights of one Net: decides what is resident, and shares packed weights between prepared shapes."""
 
     def __init__(self, sources: Iterable[WeightSource], allocated_ram: float | None) -> None:
-        self._handles: dict[Any, WeightHandle] = {}
+        # Weak: weights live as long as some prepared network uses them, and go with the last one.
+        self._handles: WeakValueDictionary[Any, WeightHandle] = WeakValueDictionary()
         self._lock = threading.Lock()
         room = None if allocated_ram is None else int(allocated_ram * MIB)
         self.resident: set[Path] = set()
@@ -145,10 +147,11 @@ class WeightStore:
         path = source.path if source else None
         key = (path, call.layer, tuple(sorted(call.weight_shapes.items())), kernel.backend, kernel.layer, kernel.name)
         with self._lock:
-            if key not in self._handles:
-                resident = source is None or source.path in self.resident
-                self._handles[key] = WeightHandle(source, call, kernel, resident)
-            return self._handles[key]
+            handle = self._handles.get(key)
+            if handle is None:
+                handle = WeightHandle(source, call, kernel, source is None or source.path in self.resident)
+                self._handles[key] = handle
+            return handle
 
     def clear(self) -> None:
         """Let go of all weights."""

@@ -28,7 +28,6 @@ def fold_elementwise(graph: Graph, shapes: Shapes, wanted: Collection[str]) -> t
                 del nodes[value]
                 folded = (*before.folded, Folded(node.name, node.layer))
                 nodes[node.outputs[0]] = attrs.evolve(before, outputs=node.outputs, folded=folded)
-                notes.append(f"{node.name} folded into {before.name}")
                 continue
         nodes[node.outputs[0]] = node
     return attrs.evolve(graph, nodes=tuple(nodes.values())), notes

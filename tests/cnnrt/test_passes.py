@@ -1,0 +1,163 @@
+"""The passes: what they leave out or join, what they leave alone, and that no wanted value ever changes."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+
+from cnnrt import Net
+from cnnrt.graph import Graph
+from cnnrt.passes import run_passes
+from cnnrt.shapes import infer_shapes
+from core_suite.plain_evaluation import all_values
+from core_suite.random_networks import IMAGE, RandomNetwork, networks
+from core_suite.small_networks import filters, images, write_network, write_text
+from netfile_spec import LayerBlock, layer, write_model
+
+
+def passed(folder: Path, layers: Sequence[LayerBlock], wanted: Sequence[str] | None = None) -> tuple[Graph, str]:
+    """Return the graph after all passes, of a network on 2×6×6 images, and the notes."""
+    weights: dict[str, Any] = {"Convolution": filters(0, 2, 2, 1, 1), "FullyConnected": filters(0, 5, 72)}
+    parameters = {block.name: weights[block.type] for block in layers if block.type in weights}
+    graph = Net(write_network(folder, layers, parameters)).graph
+    shapes = infer_shapes(graph, {"data": (1, 2, 6, 6)})
+    reduced, notes = run_passes(graph, shapes, graph.outputs if wanted is None else tuple(wanted))
+    return reduced, "\n".join(notes)
+
+
+def nodes_of(graph: Graph) -> list[str]:
+    return ["+".join((n.name, *(f.name for f in n.folded))) for n in graph.nodes]
+
+
+RELU = layer("ReLU", "relu")
+
+
+@pytest.mark.parametrize(
+    "before",
+    [layer("Convolution", "x"), layer("FullyConnected", "x"), layer("Pooling", "x", kernel_size=2)],
+    ids=lambda block: block.type,
+)
+def test_relu_is_folded_into_the_layer_before_it(tmp_path: Path, before: LayerBlock) -> None:
+    graph, _ = passed(tmp_path, [before, RELU])
+    assert nodes_of(graph) == ["x+relu"]
+    assert graph.nodes[0].outputs == ("relu",)
+
+
+@pytest.mark.parametrize("before", [layer("LRN", "x"), layer("Softmax", "x")], ids=lambda block: block.type)
+def test_relu_is_not_folded_into_a_layer_that_cannot_apply_it(tmp_path: Path, before: LayerBlock) -> None:
+    graph, _ = passed(tmp_path, [before, RELU])
+    assert nodes_of(graph) == ["x", "relu"]
+
+
+def test_several_in_a_row_are_folded_in_their_order(tmp_path: Path) -> None:
+    blocks = [layer("Convolution", "x"), layer("ReLU", "leaky", negative_slope=0.5), RELU]
+    graph, _ = passed(tmp_path, blocks)
+    assert nodes_of(graph) == ["x+leaky+relu"]
+
+
+def test_a_value_that_somebody_else_reads_is_not_folded_away(tmp_path: Path) -> None:
+    blocks = [layer("Convolution", "x"), RELU, layer("Eltwise", "sum", bottom=["x", "relu"])]
+    assert nodes_of(passed(tmp_path, blocks)[0]) == ["x", "relu", "sum"]
+
+
+def test_of_two_that_read_one_value_neither_is_folded(tmp_path: Path) -> None:
+    graph, _ = passed(tmp_path, [layer("Convolution", "x"), RELU, layer("ReLU", "other", bottom="x")])
+    assert nodes_of(graph) == ["x", "relu", "other"]
+
+
+def test_a_value_that_was_requested_is_not_folded_away_and_the_notes_say_so(tmp_path: Path) -> None:
+    graph, notes = passed(tmp_path, [layer("Convolution", "x"), RELU], wanted=["x", "relu"])
+    assert nodes_of(graph) == ["x", "relu"]
+    assert "relu not folded into x: the value 'x' was requested" in notes
+
+
+@pytest.mark.parametrize(
+    "idle",
+    [
+        layer("Dropout", "idle"),
+        layer("Concat", "idle"),
+        layer("Eltwise", "idle"),
+    ],
+    ids=lambda block: block.type,
+)
+def test_a_layer_that_does_nothing_in_inference_is_dropped(tmp_path: Path, idle: LayerBlock) -> None:
+    graph, notes = passed(tmp_path, [layer("LRN", "x"), idle, layer("LRN", "y")])
+    assert nodes_of(graph) == ["x", "y"]
+    assert graph.nodes[1].inputs == ("x",)
+    assert f"idle dropped: {idle.type} does nothing in inference" in notes
+
+
+def test_folding_sees_through_what_was_dropped(tmp_path: Path) -> None:
+    graph, _ = passed(tmp_path, [layer("Convolution", "x"), layer("Dropout", "d"), RELU])
+    assert nodes_of(graph) == ["x+relu"]
+
+
+def test_a_requested_value_of_a_layer_that_does_nothing_stays(tmp_path: Path) -> None:
+    graph, notes = passed(tmp_path, [layer("LRN", "x"), layer("Dropout", "d")])
+    assert nodes_of(graph) == ["x", "d"]
+    assert "d does nothing in inference, but stays: its value was requested" in notes
+
+
+def test_what_no_requested_value_needs_is_left_out(tmp_path: Path) -> None:
+    blocks = [layer("LRN", "x"), layer("LRN", "aside", bottom="data"), layer("LRN", "y", bottom="x")]
+    graph, notes = passed(tmp_path, blocks, wanted=["x"])
+    assert nodes_of(graph) == ["x"]
+    assert notes.splitlines() == [
+        f"not computed, since no requested output needs it: {name}" for name in ("aside", "y")
+    ]
+
+
+def test_an_unneeded_branch_need_not_be_handed_its_input(tmp_path: Path) -> None:
+    path = write_text(
+        tmp_path,
+        """
+        input { name: "a" shape: [1, 2, 2] }
+        input { name: "b" shape: [1, 2, 2] }
+        layer { type: "ReLU" name: "ra" bottom: "a" }
+        layer { type: "ReLU" name: "rb" bottom: "b" }
+        """,
+    )
+    x = images(3, 1, 2, 2)
+    np.testing.assert_array_equal(Net(path).compute({"b": x}, outputs=["rb"])["rb"], np.maximum(x, 0))
+
+
+@given(networks())
+@settings(max_examples=60)
+def test_passes_never_change_a_wanted_value(network: RandomNetwork) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        graph = Net(write_model(folder, network.netfile, network.parameters)).graph
+        given_images = {i.name: images(2, *IMAGE, seed=k) for k, i in enumerate(graph.inputs)}
+        plain = all_values(graph, given_images)
+        shapes = infer_shapes(graph, {name: x.shape for name, x in given_images.items()})
+        reduced, _ = run_passes(graph, shapes, network.wanted)
+        after = all_values(reduced, {i.name: given_images[i.name] for i in reduced.inputs})
+    assert len(reduced.nodes) <= len(graph.nodes)
+    for value in network.wanted:
+        # Folding applies the same function to the same float32 values: not one bit may differ.
+        np.testing.assert_array_equal(after[value], plain[value])
+
+
+@given(networks())
+@settings(max_examples=60)
+def test_a_net_computes_what_its_layers_references_do(network: RandomNetwork) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        net = Net(write_model(folder, network.netfile, network.parameters))
+        given_images = {i.name: images(2, *IMAGE, seed=k) for k, i in enumerate(net.graph.inputs)}
+        plain = all_values(net.graph, given_images)
+        needed = {i.name for i in net.graph.needed_inputs(network.wanted)}
+        handed_in = {k: x for k, x in given_images.items() if k in needed or len(given_images) == 1}
+        before = {name: x.copy() for name, x in handed_in.items()}
+        values = net.compute(handed_in, outputs=network.wanted)
+    assert set(values) == set(network.wanted)
+    for name, x in handed_in.items():
+        np.testing.assert_array_equal(x, before[name])
+    for name, value in values.items():
+        scale = max(1.0, float(np.abs(plain[name]).max()))
+        assert value.shape == plain[name].shape
+        assert float(np.abs(value - plain[name]).max()) <= 1e-4 * scale
