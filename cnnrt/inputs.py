@@ -131,7 +131,7 @@ def _check_finite(name: str, array: Array) -> None:
     if suspicious:
         wrong = ~np.isfinite(array)
         if wrong.any():
-            first = np.unravel_index(int(wrong.argmax()), array.shape)
+            first = np.unravel_index(int(np.argmax(wrong)), array.shape)
             raise InputError(
                 f"input {name!r}: {int(wrong.sum())} of {array.size} values are NaN or infinite, "
                 f"the first at {tuple(int(i) for i in first)}"

@@ -51,9 +51,9 @@ def summary(output: Array) -> dict[str, Any]:
     some = output.size > 0
     return {
         "shape": list(output.shape),
-        "min": float(values.min()) if some else None,
-        "max": float(values.max()) if some else None,
-        "mean": float(values.mean()) if some else None,
+        "min": float(np.min(values)) if some else None,
+        "max": float(np.max(values)) if some else None,
+        "mean": float(np.mean(values)) if some else None,
     }
 
 
