@@ -14,6 +14,10 @@ from attrs import field
 from cnnrt.errors import InputError, NetFileError, Position, Problem
 from cnnrt.layer import Layer, Shape
 from cnnrt.weights import WeightSource
+from netfile_spec.problems import closest
+
+_MOST_COMPARED = 200
+_LONGEST_SHOWN = 100
 
 
 @attrs.frozen
@@ -48,6 +52,12 @@ class Node:
     def title(self) -> str:
         """Name and type, as messages show them."""
         return f"layer {self.name!r} ({self.layer.type})"
+
+    @property
+    def all_folded(self) -> tuple[str, ...]:
+        """Names of the layers folded into this one, in order: those in its weights, then those applied after it."""
+        in_weights = self.weights.folded if self.weights else ()
+        return (*(f.name for f in in_weights), *(f.name for f in self.folded))
 
 
 @attrs.frozen
@@ -101,12 +111,11 @@ class Graph:
 
 
 def nearest(name: str, known: Sequence[str]) -> str:
-    """Return a hint: the nearest of the known names, or a list of them."""
-    import difflib
+    """Return a hint: the nearest of the known names, or a list of some of them.
 
-    lowered = {k.lower(): k for k in reversed(known)}
-    close = difflib.get_close_matches(name.lower(), list(lowered), n=1)
-    if close:
-        return f"did you mean {lowered[close[0]]!r}?"
-    shown = ", ".join(known[:12]) + (", ..." if len(known) > 12 else "")
+    Of many names only the latest are compared, since comparing takes a while; those of a file may be of any length.
+    """
+    if close := closest(name, known[-_MOST_COMPARED:]):
+        return f"did you mean {close!r}?"
+    shown = ", ".join(k[:_LONGEST_SHOWN] for k in known[:12]) + (", ..." if len(known) > 12 else "")
     return f"known: {shown}" if known else "there are none"

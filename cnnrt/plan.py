@@ -15,7 +15,7 @@ from cnnrt.placement import Placed
 
 @attrs.frozen
 class PlanRow:
-    """One layer (with what is folded into it) as it will run.
+    """One layer (with what is folded into it or its weights) as it will run.
 
     `segment` counts from 0; -1 marks a view, for which nothing runs. `weight_bytes` are those of its packed weights.
     """
@@ -96,7 +96,7 @@ def make_rows(placed: Sequence[Placed], segments: Sequence[Segment]) -> tuple[Pl
             PlanRow(
                 layer=p.node.name,
                 type=p.node.layer.type,
-                folded=tuple(f.name for f in p.node.folded),
+                folded=p.node.all_folded,
                 segment=segment.index if segment else -1,
                 backend=p.device.backend,
                 device=p.device.name,

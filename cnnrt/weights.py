@@ -2,10 +2,14 @@
 
 As in CNNdroid, parameter files stay resident, largest first, while they fit `allocated_ram`; the others are
 read for each call and released after it.
+
+An affine layer (batch normalisation) that a pass folded into the layer before it becomes a part of that layer's
+weights here, each time they are read: no file changes, and what a kernel packs is already the product.
 """
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -16,8 +20,8 @@ import attrs
 import numpy as np
 
 from cnnrt.backend import Kernel, Packed
-from cnnrt.errors import ParameterFileError
-from cnnrt.layer import Array, Shape
+from cnnrt.errors import ParameterFileError, PluginError
+from cnnrt.layer import Array, Layer, Shape, shape_text
 from cnnrt.layer_call import LayerCall
 from netfile_spec import open_parameters
 
@@ -34,26 +38,55 @@ class StoredTensor:
 
 @attrs.frozen
 class WeightSource:
-    """A layer's parameter file, and which of its tensors is which weight."""
+    """A layer's parameter file, which of its tensors is which weight, and the affine layers multiplied into them."""
 
     path: Path
     tensors: Mapping[str, StoredTensor]
+    folded: tuple[FoldedAffine, ...] = ()
+
+    @property
+    def key(self) -> Any:
+        """What tells these weights from others: the file, and what is folded into what it holds."""
+        return self.path, tuple((f.layer, f.weights.key) for f in self.folded)
 
     @property
     def shapes(self) -> dict[str, Shape]:
-        """Shapes as stored, by weight name."""
-        return {name: tensor.shape for name, tensor in self.tensors.items()}
+        """Shapes as stored, by weight name; what is folded in may bring a bias."""
+        shapes = {name: tensor.shape for name, tensor in self.tensors.items()}
+        if self.folded:
+            shapes.setdefault("bias", (self.folded[0].channels,))
+        return shapes
 
     @property
     def nbytes(self) -> int:
         """Bytes of all weights in float32."""
-        return 4 * sum(int(np.prod(t.shape, dtype=object)) for t in self.tensors.values())
+        return 4 * sum(math.prod(shape) for shape in self.shapes.values())
 
     def load(self, shapes: Mapping[str, Shape]) -> dict[str, Array]:
-        """Read the weights as float32 arrays of the given (logical) shapes.
+        """Return the weights as float32 arrays of the given (logical) shapes, read now.
 
         Raises ParameterFileError where the file holds something else than when the network was built.
         """
+        weights = self._read(shapes)
+        if self.folded:
+            # What is infinite or not a number goes on as it would without folding.
+            with np.errstate(all="ignore"):
+                self._multiply(weights)
+        return weights
+
+    def _multiply(self, weights: dict[str, Array]) -> None:
+        """Multiply what is folded into the weights: in float64, rounded once."""
+        factor: Array = np.ones(1)
+        offset: Array = np.asarray(weights.get("bias", 0), np.float64)
+        for folded in self.folded:
+            next_factor, next_offset = folded.terms()
+            factor, offset = next_factor * factor, next_factor * offset + next_offset
+        weight = weights["weight"]
+        # In place, where NumPy converts in small blocks: no second copy of the weights.
+        np.multiply(weight, factor.reshape(-1, *[1] * (weight.ndim - 1)), out=weight, casting="same_kind")
+        weights["bias"] = offset.astype(np.float32)
+
+    def _read(self, shapes: Mapping[str, Shape]) -> dict[str, Array]:
         with open_parameters(self.path) as file:
             now = dict(enumerate(tuple(t.shape) for t in file.tensors))
             if any(now.get(tensor.index) != tensor.shape for tensor in self.tensors.values()):
@@ -64,6 +97,32 @@ class WeightSource:
                 name: np.ascontiguousarray(file.load(tensor.index), np.float32).reshape(shapes[name])
                 for name, tensor in self.tensors.items()
             }
+
+
+@attrs.frozen
+class FoldedAffine:
+    """An affine layer on `channels` channels that is multiplied into the weights before it.
+
+    `weights` and `shapes` (logical) are its own weights.
+    """
+
+    name: str
+    layer: Layer
+    weights: WeightSource
+    shapes: Mapping[str, Shape]
+    channels: int
+
+    def terms(self) -> tuple[Array, Array]:
+        """Return factor and offset of each channel, read now."""
+        terms = self.layer.affine_terms(self.weights.load(self.shapes))
+        for term in terms:
+            if term.shape != (self.channels,):
+                found = shape_text(term.shape)
+                raise PluginError(
+                    f"layer {self.name!r} ({self.layer.type}): its class gives terms of shape {found} for "
+                    f"{self.channels} channels; this is a fault of the class, not of the model"
+                )
+        return terms
 
 
 def weight_source(path: Path, expected: Iterable[Any], layer_type: str) -> WeightSource:
@@ -144,8 +203,9 @@ class WeightStore:
 
     def handle(self, source: WeightSource | None, call: LayerCall, kernel: Kernel) -> WeightHandle:
         """Return the handle for a layer's weights as `kernel` packs them."""
-        path = source.path if source else None
-        key = (path, call.layer, tuple(sorted(call.weight_shapes.items())), kernel.backend, kernel.layer, kernel.name)
+        own = source.key if source else None
+        shapes = tuple(sorted(call.weight_shapes.items()))
+        key = (own, call.layer, shapes, kernel.backend, kernel.layer, kernel.name, kernel.packing(call))
         with self._lock:
             handle = self._handles.get(key)
             if handle is None:

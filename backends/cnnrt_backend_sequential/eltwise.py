@@ -12,6 +12,7 @@ from cnnrt.backend import Device, HostFunction, HostKernel, Packed
 from cnnrt.layer import Array
 from cnnrt.layer_call import LayerCall
 from cnnrt_backend_sequential.cost_model import passes_seconds
+from cnnrt_backend_sequential.rectifier import FOLDS, folded_slope, needs_scratch, rectify_in_place
 from cnnrt_backend_sequential.workspace import BLOCK_BYTES, Scratch
 
 if TYPE_CHECKING:
@@ -24,19 +25,23 @@ _COMBINE: dict[str, Callable[..., Array]] = {"sum": np.add, "prod": np.multiply,
 
 
 class CombineChunks(HostKernel):
-    """Chunk by chunk, so that the growing result stays in the cache; the workspace holds one scaled chunk."""
+    """Chunk by chunk, so that the growing result, and a ReLU of it, stays in the cache.
+
+    The workspace holds one chunk where inputs are scaled or a leaky ReLU is folded.
+    """
 
     layer = "Eltwise"
     backend = "sequential"
     name = "chunks"
+    folds = FOLDS
 
     def estimate(self, call: LayerCall, device: Device) -> float:
-        """Return a pass for each input, two where it is scaled."""
+        """Return a pass for each input, two where it is scaled, and two for a ReLU."""
         scaled = 2 if cast("Eltwise", call.layer).coeff else 1
-        return passes_seconds(call.outputs[0].nbytes // 4, scaled * len(call.inputs))
+        return passes_seconds(call.outputs[0].nbytes // 4, scaled * len(call.inputs) + 2 * len(call.folded))
 
     def workspace(self, call: LayerCall) -> int:
-        """Return the bytes of a chunk where inputs are scaled."""
+        """Return the bytes of a chunk where one is needed."""
         return self._scratch(call).nbytes
 
     def bind(self, call: LayerCall) -> HostFunction:
@@ -44,6 +49,7 @@ class CombineChunks(HostKernel):
         layer = cast("Eltwise", call.layer)
         combine = _COMBINE[layer.operation]
         coefficients = tuple(layer.coeff) or (1.0,) * len(call.inputs)
+        slope = folded_slope(call)
         scratch = self._scratch(call)
         values = math.prod(call.outputs[0].shape)
         chunks = [slice(start, min(start + CHUNK, values)) for start in range(0, values, CHUNK)]
@@ -53,19 +59,23 @@ class CombineChunks(HostKernel):
             out = outputs[0].reshape(-1)
             spare = scratch.arrays(workspace)
             for chunk in chunks:
-                result = out[chunk]
-                np.multiply(flat[0][chunk], coefficients[0], out=result)
+                result = so_far = out[chunk]
+                if len(flat) > 1 and coefficients[0] == 1:
+                    so_far = flat[0][chunk]
+                else:
+                    np.multiply(flat[0][chunk], coefficients[0], out=result)
                 for x, coefficient in zip(flat[1:], coefficients[1:], strict=True):
                     term = x[chunk]
                     if coefficient != 1:
                         term = np.multiply(term, coefficient, out=spare[0][: term.size])
-                    combine(result, term, out=result)
+                    so_far = combine(so_far, term, out=result)
+                rectify_in_place(result, slope, spare[0][: result.size] if spare else None)
 
         return run
 
     @staticmethod
     def _scratch(call: LayerCall) -> Scratch:
         scratch = Scratch()
-        if any(c != 1 for c in cast("Eltwise", call.layer).coeff):
+        if any(c != 1 for c in cast("Eltwise", call.layer).coeff) or needs_scratch(folded_slope(call)):
             scratch.add((min(CHUNK, math.prod(call.outputs[0].shape)),))
         return scratch

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from cnnrt.backend import Kernel
 from cnnrt_backend_sequential.accuracy import CountHits
+from cnnrt_backend_sequential.batch_norm import ScaleChannels
 from cnnrt_backend_sequential.concat import CopySlices
 from cnnrt_backend_sequential.convolution_depthwise import DepthwiseConvolution
 from cnnrt_backend_sequential.convolution_pointwise import PointwiseConvolution
@@ -26,6 +27,7 @@ def sequential_kernels() -> list[Kernel]:
         SlidePooling(),
         NormaliseBlocks(),
         MatrixProduct(),
+        ScaleChannels(),
         Rectify(),
         Exponentials(),
         CountHits(),

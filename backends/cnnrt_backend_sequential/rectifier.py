@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 FOLDS = ("ReLU",)
 """The element-wise layers that kernels of this backend apply on the way out."""
 
-_ZEROS = np.zeros(16384, np.float32)
+_ZEROS = np.zeros(32768, np.float32)
 """NumPy vectorises the maximum of two arrays, but not of an array and a number: 0.2 instead of 0.46 ns a value."""
 
 

@@ -23,6 +23,7 @@ class Eltwise(Layer):
 
     type = "Eltwise"
     inputs = (1, None)
+    folds = ("ReLU",)
     formula = """
         sum:   y = coeff[1] * x1 + coeff[2] * x2 + ...
         prod:  y = x1 * x2 * ...
@@ -36,6 +37,7 @@ class Eltwise(Layer):
           operation: "sum"
         }
     """
+    suite = "cnnrt_layers.conformance.suites:EltwiseSuite"
 
     operation: str = choice("sum", choices={"sum": "sum", "prod": "prod", "max": "max"}, doc="how values are combined")
     coeff: tuple[float, ...] = numbers((), doc="factor of each input of a sum; absent, all are 1")

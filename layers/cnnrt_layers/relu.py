@@ -15,8 +15,8 @@ from cnnrt.layer import Array, Layer, Shape
 class ReLU(Layer):
     """Keeps positive values and multiplies negative ones by `negative_slope`, by default 0.
 
-    Input and output of any shape. A pass folds it into the Convolution, FullyConnected or Pooling before it. With a
-    slope other than 0 it is known as leaky ReLU.
+    Input and output of any shape. A pass folds it into the Convolution, FullyConnected, Pooling, BatchNorm or Eltwise
+    before it. With a slope other than 0 it is known as leaky ReLU.
     """
 
     type = "ReLU"
@@ -27,6 +27,7 @@ class ReLU(Layer):
           name: "relu1"
         }
     """
+    suite = "cnnrt_layers.conformance.suites:ReLUSuite"
 
     negative_slope: float = number(0.0, doc="factor of negative values")
 

@@ -1,0 +1,40 @@
+"""ONNX models as an importer of cnnrt sees them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import ClassVar
+
+from cnnrt.errors import ImportFailure, Problem
+from cnnrt.importer import ImportedModel, Importer
+
+_SUFFIX = ".onnx"
+
+
+class OnnxImporter(Importer):
+    """Reads one .onnx file; weights that it keeps in files beside it are found there."""
+
+    name: ClassVar[str] = "onnx"
+    description: ClassVar[str] = "ONNX: .onnx, operator sets 7 to 28 (needs the package onnx)"
+    suite: ClassVar[str] = "cnnrt_import_onnx.conformance:OnnxSuite"
+
+    def recognises(self, files: Sequence[Path]) -> bool:
+        """Tell whether all files are named as ONNX models are."""
+        return bool(files) and all(file.suffix.lower() == _SUFFIX for file in files)
+
+    def read(self, files: Sequence[Path]) -> ImportedModel:
+        """Return the model of one file; its weights stay there until they are looked up, float32.
+
+        Raises ImportFailure with every operator that is not supported, the nodes that are of it, and everything else
+        that stands in the way; CnnrtError where the package onnx is not installed.
+        """
+        from cnnrt_import_onnx.convert import convert
+        from cnnrt_import_onnx.model_file import read_model
+
+        if len(files) != 1:
+            named = ", ".join(file.name for file in files) or "no file"
+            expected = "one .onnx file; its external data is found beside it"
+            problem = Problem(f"{len(files)} files: {named}", expected=expected)
+            raise ImportFailure([problem], file=str(files[0]) if files else self.name)
+        return convert(read_model(files[0]), files[0])
