@@ -7,7 +7,7 @@ A backend compiles a segment (a run of layers placed on it) once; computing is o
 from __future__ import annotations
 
 import abc
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any, ClassVar, Protocol
 
 import attrs
@@ -39,19 +39,25 @@ class Kernel(abc.ABC):
     """One way in which one backend computes one layer.
 
     Class attributes: `layer` (its type), `backend`, `name`; `folds`: the types of element-wise layers that
-    it applies on the way out; `takes` and `gives`: the memory layouts of inputs and outputs.
+    it applies on the way out.
     """
 
     layer: ClassVar[str]
     backend: ClassVar[str]
     name: ClassVar[str]
     folds: ClassVar[tuple[str, ...]] = ()
-    takes: ClassVar[str] = PLAIN
-    gives: ClassVar[str] = PLAIN
 
     def can_run(self, call: LayerCall, device: Device) -> bool | str:
         """Return True, or the reason why this kernel does not compute this call on this device."""
         return True
+
+    def takes(self, call: LayerCall) -> str:
+        """Return the memory layout in which the kernel reads the inputs of a call."""
+        return PLAIN
+
+    def gives(self, call: LayerCall) -> str:
+        """Return the memory layout in which the kernel writes the outputs of a call."""
+        return PLAIN
 
     def estimate(self, call: LayerCall, device: Device) -> float:
         """Return the seconds that one call is expected to take: the cost model used where nothing was measured.
@@ -65,6 +71,14 @@ class Kernel(abc.ABC):
         """Return what the kernel is tuned by, with the values in force, for the receipt."""
         return {}
 
+    def error_bound(self, plain: Array) -> Array:
+        """Return how far each value of an output may be from the exact result, given the bound of a plain computation.
+
+        The default is that bound. A kernel that computes otherwise than by the layer's formula (Winograd, FFT) widens
+        it and says why; the conformance kit holds it to that.
+        """
+        return plain
+
     def workspace(self, call: LayerCall) -> int:
         """Return the bytes of scratch memory that one call needs; the memory plan provides them."""
         return 0
@@ -76,10 +90,14 @@ class Kernel(abc.ABC):
     def pack(self, call: LayerCall, weights: Mapping[str, Array]) -> Packed:
         """Return the weights (float32, logical shapes) in the form that the kernel reads; by default as they are.
 
-        Layers that share a parameter file share what is packed if layer and weight shapes are equal too,
-        so the result must not depend on the shapes of inputs and outputs.
+        Layers that share a parameter file share what is packed if layer, weight shapes and `packing` are equal too,
+        so the result must depend on nothing else.
         """
         return weights
+
+    def packing(self, call: LayerCall) -> Hashable:
+        """Return what else than the layer and the shapes of its weights decides how they are packed."""
+        return ()
 
 
 HostFunction = Callable[[Sequence[Array], Sequence[Array], Packed, Array], None]

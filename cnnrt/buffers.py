@@ -9,13 +9,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import attrs
+import numpy as np
 
 from cnnrt.backend import BufferSpec
+from cnnrt.errors import CnnrtError
 from cnnrt.placement import Placed
 from cnnrt.tensor import TensorType
 
 ALIGNMENT = 64
 """Bytes; a cache line, and the widest vector of today's processors."""
+
+_LARGEST_ARENA = 1 << 62
 
 
 @attrs.frozen
@@ -105,21 +109,24 @@ def _pack(spans: Sequence[_Span]) -> int:
     Largest first, each at the lowest gap that fits: the greedy-by-size strategy of Pisarchyk and Lee,
     "Efficient Memory Management for Deep Neural Net Inference" (2020), section 5.
     """
-    placed: list[_Span] = []
+    taken = sum(_aligned(span.nbytes) for span in spans)
+    if taken > _LARGEST_ARENA:
+        raise CnnrtError("computing this needs more memory than any machine has: use smaller inputs or a smaller batch")
+    # What is placed, in the order of the offsets, as rows of an array: thousands of values may live at the same time.
+    placed = np.empty((4, 0), np.int64)
     total = 0
     for span in sorted(spans, key=lambda s: (-s.nbytes, s.first)):
-        neighbours = sorted(
-            (p for p in placed if p.first <= span.last and span.first <= p.last and p.nbytes),
-            key=lambda p: p.offset,
-        )
-        offset = 0
-        for other in neighbours:
-            if offset + span.nbytes <= other.offset:
-                break
-            offset = max(offset, _aligned(other.offset + other.nbytes))
-        span.offset = offset
-        placed.append(span)
-        total = max(total, offset + span.nbytes)
+        if span.nbytes == 0:
+            span.offset = 0
+            continue
+        first, last, start, end = placed
+        _, _, start, end = placed[:, (first <= span.last) & (last >= span.first)]
+        gap_starts = np.concatenate(([0], np.maximum.accumulate(end)))
+        gap_ends = np.concatenate((start, [_LARGEST_ARENA]))
+        span.offset = int(gap_starts[np.argmax(gap_starts + span.nbytes <= gap_ends)])
+        row = (span.first, span.last, span.offset, _aligned(span.offset + span.nbytes))
+        placed = np.insert(placed, int(np.searchsorted(placed[2], span.offset)), row, axis=1)
+        total = max(total, span.offset + span.nbytes)
     return total
 
 

@@ -21,6 +21,9 @@ from netfile_spec import InputBlock, LayerBlock, NetFile, resolve_inside
 DEFAULT_INPUT = "data"
 """Name of the input where a NetFile states none, as CNNdroid's never do; "data_" if a layer is called so."""
 
+MOST_HINTS = 10
+"""Problems up to which the nearest name is looked for."""
+
 MOST_PROBLEMS = 100
 """Problems after which building stops: looking for the nearest name takes a while, and nobody reads more."""
 
@@ -141,7 +144,8 @@ class _Builder:
                 hint = "a layer can only read what was written before it: move its block further down"
                 self.problems.append(Problem(f"bottom {name!r} is not written yet at this point", place, hint=hint))
             else:
-                hint = nearest(name, tuple(self.blobs))
+                # Comparing names takes a while; after a few problems the next ones are likely to be of the same kind.
+                hint = nearest(name, tuple(self.blobs)) if len(self.problems) < MOST_HINTS else ""
                 self.problems.append(Problem(f"no layer or input is named {name!r}", place, hint=hint))
         return tuple(found)
 

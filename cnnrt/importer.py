@@ -28,10 +28,15 @@ class ImportedModel:
 
 
 class Importer(abc.ABC):
-    """Reads one family of model files. `name` is used in messages, `description` is one line for listings."""
+    """Reads one family of model files.
+
+    `name` is used in messages, `description` is one line for listings. `suite`: where its conformance suite is (a
+    subclass of `cnnrt.testing.ImporterSuite`, which brings models to read), as "module:class".
+    """
 
     name: ClassVar[str]
     description: ClassVar[str] = ""
+    suite: ClassVar[str] = ""
 
     @abc.abstractmethod
     def recognises(self, files: Sequence[Path]) -> bool:

@@ -26,14 +26,21 @@ METADATA = "cnnrt.key"
 class Key:
     """What the NetFile reader and the documentation know of a field.
 
-    `kind` is a kind of `netfile_spec.KeySpec`; `choices` maps accepted spellings to the canonical one.
+    `kind` is a kind of `netfile_spec.KeySpec`; `minimum` and `maximum` bound each number and are allowed themselves;
+    `choices` maps accepted spellings to the canonical one.
     """
 
     kind: str
     doc: str
     unit: str = ""
-    bounds: str = ""
+    minimum: float | None = None
+    maximum: float | None = None
     choices: Mapping[str, str] = attrs.field(factory=dict)
+
+    @property
+    def bounds(self) -> str:
+        """The least and largest number allowed, in words; empty where there is no bound."""
+        return _bounds(self.minimum, self.maximum)
 
 
 class _Required:
@@ -54,7 +61,7 @@ def integer(default: int = REQUIRED, *, doc: str, minimum: int | None = None, un
         _check_bounds(value, minimum, None)
         return value
 
-    return _field(default, convert, Key("integer", doc, unit, _bounds(minimum, None)))
+    return _field(default, convert, Key("integer", doc, unit, minimum))
 
 
 def number(
@@ -72,7 +79,7 @@ def number(
         _check_bounds(result, minimum, maximum)
         return result
 
-    return _field(default, convert, Key("number", doc, unit, _bounds(minimum, maximum)))
+    return _field(default, convert, Key("number", doc, unit, minimum, maximum))
 
 
 def numbers(default: Sequence[float] = REQUIRED, *, doc: str, unit: str = "") -> Any:
@@ -113,7 +120,7 @@ def pair(default: int | tuple[int, int] = REQUIRED, *, doc: str, minimum: int = 
         vertical, horizontal = _spread(value, {1: (0, 0), 2: (0, 1)}, minimum)
         return vertical, horizontal
 
-    return _field(default, convert, Key("integers", doc, unit, _bounds(minimum, None)))
+    return _field(default, convert, Key("integers", doc, unit, minimum))
 
 
 def optional_pair(*, doc: str, minimum: int = 1, unit: str = "pixels") -> Any:
@@ -125,7 +132,7 @@ def optional_pair(*, doc: str, minimum: int = 1, unit: str = "pixels") -> Any:
         vertical, horizontal = _spread(value, {1: (0, 0), 2: (0, 1)}, minimum)
         return vertical, horizontal
 
-    return _field(None, convert, Key("integers", doc, unit, _bounds(minimum, None)))
+    return _field(None, convert, Key("integers", doc, unit, minimum))
 
 
 def padding(default: int = 0, *, doc: str) -> Any:
@@ -136,7 +143,7 @@ def padding(default: int = 0, *, doc: str) -> Any:
         top, left, bottom, right = _spread(value, forms, 0)
         return top, left, bottom, right
 
-    return _field(default, convert, Key("integers", doc, "pixels", "at least 0"))
+    return _field(default, convert, Key("integers", doc, "pixels", 0))
 
 
 def key_of(field: attrs.Attribute[Any]) -> Key | None:

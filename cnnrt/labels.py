@@ -7,7 +7,8 @@ from pathlib import Path
 from cnnrt.errors import InputError
 from netfile_spec import NetFile, resolve_inside
 
-LARGEST_FILE = 16 << 20
+LARGEST_FILE = 4 << 20
+"""Bytes of a file of labels; ImageNet's 21,841 classes take 1.2 MB with all their synonyms."""
 
 
 def read_labels(netfile: NetFile, root: Path) -> tuple[str, ...] | None:
@@ -23,9 +24,14 @@ def read_labels(netfile: NetFile, root: Path) -> tuple[str, ...] | None:
 def read_label_file(path: Path) -> tuple[str, ...]:
     """Return the lines of a UTF-8 text file, blank ones at its end left out. Raises InputError."""
     try:
-        if path.stat().st_size > LARGEST_FILE:
+        # A pipe or device would block, or never end.
+        if path.exists() and not path.is_file():
+            raise InputError(f"{path}: is not a regular file; expected a text file with one label on each line")
+        with path.open("rb") as stream:
+            raw = stream.read(LARGEST_FILE + 1)
+        if len(raw) > LARGEST_FILE:
             raise InputError(f"{path}: a file of labels has at most {LARGEST_FILE >> 20} MiB")
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
+        text = raw.decode("utf-8-sig")
+    except (OSError, ValueError) as error:  # ValueError: no UTF-8, or a path that cannot be
         raise InputError(f"{path}: cannot be read as a file of labels: {error}") from error
     return tuple(line.strip() for line in text.rstrip().splitlines())

@@ -47,18 +47,24 @@ class Layer(abc.ABC):
     - `inputs`: least and most number of inputs (None: no upper bound).
     - `weights`: what its parameter file holds, in the order in which CNNdroid's layout stores it.
     - `folds`: types of element-wise layers that may be folded into it (a pass does so).
+    - `affine`: True where inference multiplies each channel (axis 1) by one number and adds another one, so that a pass
+      may put both into the weights of the layer before it: `affine_terms` gives them.
     - `view`: True where the output holds the same elements in the same order (Flatten): nothing is computed.
     - `formula`: the computation in one or a few lines of plain text, for the generated page.
     - `example`: a block of a NetFile that uses the layer, for the generated page.
+    - `suite`: where its conformance suite is (a subclass of `cnnrt.testing.LayerSuite`), as "module:class". Without
+      one, the calls that it and its kernels are tested on are made up from the class.
     """
 
     type: ClassVar[str]
     inputs: ClassVar[tuple[int, int | None]] = (1, 1)
     weights: ClassVar[tuple[WeightSpec, ...]] = ()
     folds: ClassVar[tuple[str, ...]] = ()
+    affine: ClassVar[bool] = False
     view: ClassVar[bool] = False
     formula: ClassVar[str] = ""
     example: ClassVar[str] = ""
+    suite: ClassVar[str] = ""
 
     def weight_shapes(self, stored: Mapping[str, Shape], inputs: Sequence[Shape]) -> Mapping[str, Shape]:
         """Return the logical shapes of the weights, given those found in the parameter file.
@@ -76,6 +82,17 @@ class Layer(abc.ABC):
         """Tell whether, in inference, the output equals the (only) input, so that a pass can drop the layer."""
         return False
 
+    def affine_terms(self, weights: Mapping[str, Array]) -> tuple[Array, Array]:
+        """Return factor and offset of each channel, both (C) in float64; asked only where the class is `affine`."""
+        raise NotImplementedError(f"{self.type} says that it is affine, but gives no terms")
+
+    def takes_affine(self, output: Shape) -> bool:
+        """Tell whether a factor and an offset of each channel of the output may go into this layer's weights.
+
+        They may where row c of `weight` and value c of `bias` (absent: 0) make channel c, and nothing else does.
+        """
+        return False
+
     def flops(self, inputs: Sequence[Shape], outputs: Sequence[Shape], weights: Mapping[str, Shape]) -> int:
         """Return the floating-point operations of one call; the default is one for each output value."""
         return sum(math.prod(shape) for shape in outputs)
@@ -88,8 +105,11 @@ class Layer(abc.ABC):
     def reference_workspace(
         self, inputs: Sequence[Shape], outputs: Sequence[Shape], weights: Mapping[str, Shape]
     ) -> int:
-        """Return the most bytes that `reference` allocates beside its results; default: all of it in float64."""
-        return 8 * sum(math.prod(s) for s in (*inputs, *outputs))
+        """Return the most bytes that `reference` allocates beside its results.
+
+        The default, inputs in float64 and two such arrays for each output, is what a formula in plain NumPy takes.
+        """
+        return 8 * (sum(math.prod(s) for s in inputs) + 2 * sum(math.prod(s) for s in outputs))
 
     @abc.abstractmethod
     def reference(self, inputs: Sequence[Array], weights: Mapping[str, Array]) -> tuple[Array, ...]:

@@ -37,6 +37,16 @@ def logical_view(array: Array, tensor: TensorType) -> Array:
     return array.transpose([order.index(axis) for axis in range(len(order))])
 
 
+def same_bytes(one: TensorType, other: TensorType) -> bool:
+    """Tell whether two layouts of one logical shape put every value at the same place: axes of length 1 move freely."""
+
+    def long_axes(tensor: TensorType) -> list[int]:
+        axes = range(len(tensor.shape)) if tensor.layout == PLAIN else _order(tensor.layout, tensor.shape)
+        return [axis for axis in axes if tensor.shape[axis] != 1]
+
+    return long_axes(one) == long_axes(other)
+
+
 def _order(layout: str, shape: Shape) -> tuple[int, ...]:
     order = PERMUTATIONS.get(layout)
     if order is None or len(order) != len(shape):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from importlib import metadata
 from pathlib import Path
 
@@ -9,6 +10,10 @@ from cnnrt.errors import NetFileError, Problem
 from cnnrt.plugins import PluginHost, plugin_host
 from cnnrt.vocabulary import vocabulary
 from netfile_spec import NetFile, read_netfile
+from netfile_spec.problems import quoted
+
+# Names of distributions as packaging.python.org specifies them: the hint is a command that people copy.
+_DISTRIBUTION = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,98}[A-Za-z0-9])?")
 
 
 def load_netfile(path: str | Path, host: PluginHost | None = None) -> NetFile:
@@ -41,16 +46,21 @@ def _collisions(netfile: NetFile, host: PluginHost | None) -> list[Problem]:
 
 
 def _missing_plugins(netfile: NetFile) -> list[Problem]:
+    position = netfile.positions.get("requires")
     problems = []
-    for distribution in netfile.requires:
+    for distribution in dict.fromkeys(netfile.requires):
+        if not _DISTRIBUTION.fullmatch(distribution):
+            message = f"this NetFile requires {quoted(distribution)}, which is no name of a distribution"
+            problems.append(Problem(message, position, expected="letters, digits, and . _ - between them"))
+            continue
         try:
             metadata.distribution(distribution)
         except (metadata.PackageNotFoundError, ValueError):
             problems.append(
                 Problem(
                     f"this NetFile requires the plugin {distribution!r}, which is not installed",
-                    netfile.positions.get("requires"),
-                    hint=f"pip install {distribution}",
+                    position,
+                    hint=f"pip install {distribution} (a plugin is a program: only if you trust who made it)",
                 )
             )
     return problems

@@ -15,6 +15,7 @@ import attrs
 
 from cnnrt.backend import Backend, Runnable, Segment, Step
 from cnnrt.buffers import Buffers, plan_buffers
+from cnnrt.errors import CnnrtError
 from cnnrt.executor import Prepared
 from cnnrt.graph import Graph
 from cnnrt.host_segment import HostSegment
@@ -50,12 +51,14 @@ def plan_network(
     """Decide how to compute the `wanted` values (each once) from inputs of these shapes (batch included)."""
     inferred = infer_shapes(graph, shapes)
     reduced, notes = run_passes(graph, inferred, wanted)
+    # A layer that was folded into weights may have brought them a bias.
+    inferred = inferred.with_weights_of(reduced)
 
     request = Request(settings.execution_mode, settings.device, settings.strict)
     placed = place(reduced, inferred, host, request)
 
     inputs = [i.name for i in reduced.inputs]
-    joined = insert_reorders(placed, inferred, inputs, wanted)
+    joined = insert_reorders(placed, inferred, inputs, wanted, host)
     buffers = plan_buffers(joined.placed, joined.types, inputs, [joined.results[value] for value in wanted])
 
     steps = _steps(joined.placed, buffers, weights)
@@ -79,8 +82,21 @@ def compile_planned(planned: Planned, settings: Settings, host: PluginHost) -> P
     for segment in planned.segments:
         for step in segment.steps:
             if step.weights.resident:
-                step.weights.get()
+                _load(step)
     return Prepared(runnables, planned.buffers, planned.plan, settings.concurrency)
+
+
+def _load(step: Step) -> None:
+    """Read and pack a step's weights; what goes wrong in the kernel is told with the layer's name."""
+    try:
+        step.weights.get()
+    except (CnnrtError, MemoryError):
+        raise
+    except Exception as error:
+        raise CnnrtError(
+            f"layer {step.layer_name!r}: kernel {step.kernel.name!r} of backend {step.kernel.backend!r} cannot pack "
+            f"its weights: {type(error).__name__}: {error}; this is a fault of the kernel, not of the model"
+        ) from error
 
 
 def _foldings(placed: Sequence[Placed]) -> list[str]:

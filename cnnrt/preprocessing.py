@@ -7,6 +7,7 @@ That is the order of Caffe's data transformer: mean first, then scale.
 
 from __future__ import annotations
 
+import math
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,6 +25,15 @@ if TYPE_CHECKING:
 
 CHANNELS = {"gray": 1, "rgb": 3, "bgr": 3}
 
+FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
+"""What is read: of Pillow's many decoders those in daily use. Others are little tested, or start programs (EPS)."""
+
+MOST_PIXELS = 1 << 25
+"""Pixels of an image file, 5792×5792; decoding and converting so many takes up to 290 MB."""
+
+MOST_RESULTING_PIXELS = 1 << 23
+"""Pixels of an image after resizing; as float32 in three channels they take 100 MB."""
+
 
 @attrs.frozen
 class Preprocessing:
@@ -36,25 +46,32 @@ class Preprocessing:
 
     def load(self, path: str | Path) -> Array:
         """Return an image file as (C, H, W) float32. Raises InputError where it cannot be read as an image."""
-        from PIL import Image
+        from PIL import Image, UnidentifiedImageError
 
         try:
+            # A pipe or device would block, or never end.
+            if Path(path).exists() and not Path(path).is_file():
+                raise OSError("it is not a regular file")
             with warnings.catch_warnings():
-                warnings.simplefilter("error", Image.DecompressionBombWarning)
-                with Image.open(path) as image:
+                warnings.simplefilter("ignore")  # of odd metadata, which plays no part here
+                with Image.open(path, formats=FORMATS) as image:
+                    if math.prod(image.size) > MOST_PIXELS:  # nothing is decoded yet
+                        raise Image.DecompressionBombError(f"{image.size[0]}×{image.size[1]}")
                     return self.apply(image)
         except InputError as error:
             raise InputError(f"{path}: {error}") from error
-        except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-            raise InputError(f"{path}: the image is too large: {error}") from error
+        except Image.DecompressionBombError as error:
+            raise InputError(f"{path}: the image is too large, above {MOST_PIXELS:,} pixels: {error}") from error
+        except UnidentifiedImageError as error:
+            raise InputError(f"{path}: cannot be read as an image: it is none of {', '.join(FORMATS)}") from error
         except Exception as error:  # decoders of damaged files raise all sorts of things
-            reason = getattr(error, "strerror", None) or error
+            reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
             raise InputError(f"{path}: cannot be read as an image: {reason}") from error
 
     def apply(self, image: Image) -> Array:
         """Return an image as (C, H, W) float32: converted, resized (bilinear), mean subtracted, scaled.
 
-        Raises InputError where its values are not 0..255, or its size is not that of the mean image.
+        Raises InputError where its values are not 0..255, it is too large, or its size is not that of the mean image.
         """
         from PIL import Image as Pillow
 
@@ -63,21 +80,31 @@ class Preprocessing:
                 f"the image has more than 8 bits for each channel (mode {image.mode}), which would be clipped: "
                 "bring its values to 0..255 first"
             )
-        pixels = image.convert("L" if self.channel_order == "gray" else "RGB")
+        mode = "L" if self.channel_order == "gray" else "RGB"
+        pixels = image if image.mode == mode else image.convert(mode)
         if self.size is not None and pixels.size != (self.size[1], self.size[0]):
             pixels = pixels.resize((self.size[1], self.size[0]), Pillow.Resampling.BILINEAR)
+        if math.prod(pixels.size) > MOST_RESULTING_PIXELS:
+            raise InputError(
+                f"the image has {math.prod(pixels.size):,} pixels, more than {MOST_RESULTING_PIXELS:,}: "
+                "state a size in the NetFile's input block"
+            )
         array = np.asarray(pixels, np.float32)
         array = array[np.newaxis] if array.ndim == 2 else array.transpose(2, 0, 1)
         if self.channel_order == "bgr":
             array = array[::-1]
-        if self.mean is not None:
-            if self.mean.shape[1:] not in ((1, 1), array.shape[1:]):
-                raise InputError(
-                    f"the mean image is {self.mean.shape[1]}×{self.mean.shape[2]}, "
-                    f"the image {array.shape[1]}×{array.shape[2]}: state a size in the NetFile's input block"
-                )
-            array = array - self.mean
-        return np.ascontiguousarray(array * np.float32(self.scale))
+        # An array of our own, so that the arithmetic needs no further ones.
+        array = np.array(array, order="C")
+        with np.errstate(over="ignore", invalid="ignore"):  # `compute` refuses what is not finite
+            if self.mean is not None:
+                if self.mean.shape[1:] not in ((1, 1), array.shape[1:]):
+                    raise InputError(
+                        f"the mean image is {self.mean.shape[1]}×{self.mean.shape[2]}, "
+                        f"the image {array.shape[1]}×{array.shape[2]}: state a size in the NetFile's input block"
+                    )
+                array -= self.mean
+            array *= np.float32(self.scale)
+        return array
 
 
 def preprocessing(block: InputBlock, root: Path) -> Preprocessing:
@@ -96,7 +123,13 @@ def preprocessing(block: InputBlock, root: Path) -> Preprocessing:
     order = block.channel_order or ("gray" if channels == 1 else "rgb")
     if channels is not None and channels != CHANNELS[order]:
         raise InputError(f"input {block.name!r} has {channels} channels, an image in {order} has {CHANNELS[order]}")
+    if block.scale is not None and not _is_float32(block.scale):
+        raise InputError(f"input {block.name!r}: scale {block.scale!r} does not fit a float32")
     size = block.size or (block.shape[1:] if block.shape and len(block.shape) == 3 else None)
+    if size is not None and math.prod(size) > MOST_RESULTING_PIXELS:
+        raise InputError(
+            f"input {block.name!r}: images of {size[0]}×{size[1]} have more than {MOST_RESULTING_PIXELS:,} pixels"
+        )
     return Preprocessing(
         channel_order=order,
         mean=_mean(block, root, CHANNELS[order]),
@@ -107,8 +140,8 @@ def preprocessing(block: InputBlock, root: Path) -> Preprocessing:
 
 def _mean(block: InputBlock, root: Path, channels: int) -> Array | None:
     if block.mean_file:
-        with open_parameters(resolve_inside(root, block.mean_file)) as file:
-            mean = np.asarray(file.load(0), np.float32)
+        with open_parameters(resolve_inside(root, block.mean_file)) as file, np.errstate(over="ignore"):
+            mean = np.asarray(file.load(0), np.float32)  # `compute` refuses what is not finite
         if mean.ndim != 3 or mean.shape[0] != channels:
             raise InputError(f"{block.mean_file}: expected a mean of {channels}×height×width, got {mean.shape}")
         return mean
@@ -116,4 +149,10 @@ def _mean(block: InputBlock, root: Path, channels: int) -> Array | None:
         return None
     if len(block.mean) not in (1, channels):
         raise InputError(f"input {block.name!r}: mean has {len(block.mean)} numbers, expected 1 or {channels}")
+    if not all(map(_is_float32, block.mean)):
+        raise InputError(f"input {block.name!r}: mean {block.mean!r:.200} does not fit float32")
     return np.asarray(block.mean, np.float32).reshape(-1, 1, 1)
+
+
+def _is_float32(value: float) -> bool:
+    return abs(value) <= float(np.finfo(np.float32).max)

@@ -1,4 +1,7 @@
-"""The pass that joins kernels of different layouts: where neighbours differ, a visible Reorder step is inserted."""
+"""The pass that joins kernels of different layouts: where neighbours differ, a visible Reorder step is inserted.
+
+It runs on a neighbour's device if the backend has a kernel for it, so that it cuts no segment in two; else in the core.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +9,12 @@ from collections.abc import Sequence
 
 import attrs
 
+from cnnrt.backend import Device
 from cnnrt.graph import Node
 from cnnrt.layer_call import LayerCall
-from cnnrt.layouts import Reorder, ReorderKernel
+from cnnrt.layouts import Reorder, ReorderKernel, same_bytes
 from cnnrt.placement import CORE, Placed
+from cnnrt.plugins import PluginHost
 from cnnrt.shapes import Shapes
 from cnnrt.tensor import PLAIN, TensorType
 
@@ -23,17 +28,21 @@ class Joined:
     results: dict[str, str]
 
 
-def insert_reorders(placed: Sequence[Placed], shapes: Shapes, inputs: Sequence[str], wanted: Sequence[str]) -> Joined:
+def insert_reorders(
+    placed: Sequence[Placed], shapes: Shapes, inputs: Sequence[str], wanted: Sequence[str], host: PluginHost
+) -> Joined:
     """Return the placed nodes so that each reads the layout that its kernel takes.
 
-    What enters and leaves is in the plain layout. A value is reordered once for each layout in which it is read.
+    What enters and leaves is in the plain layout. A value is reordered once for each layout in which it is read; where
+    both layouts are the same bytes, it is a view.
     """
     types = {name: TensorType(shapes.values[name]) for name in inputs}
+    devices = dict.fromkeys(inputs, CORE)  # where each value is made
     done: list[Placed] = []
     copies: dict[tuple[str, str], str] = {}  # (value, layout) -> its copy in that layout
     taken = {*shapes.values, *(p.node.name for p in placed)}
 
-    def in_layout(value: str, layout: str) -> str:
+    def in_layout(value: str, layout: str, reader: Device = CORE) -> str:
         if types[value].layout == layout:
             return value
         if (value, layout) not in copies:
@@ -42,19 +51,35 @@ def insert_reorders(placed: Sequence[Placed], shapes: Shapes, inputs: Sequence[s
             types[name] = attrs.evolve(source, layout=layout)
             layer = Reorder(source=source.layout, target=layout)
             node = Node(_free(f"reorder {value} to {layout}", taken), layer, (value,), (name,))
-            call = LayerCall(node.layer, (source,), (types[name],))
-            done.append(Placed(node, call, CORE, ReorderKernel(), f"{source.layout} is given, {layout} is taken"))
+            reorder = _placed_reorder(node, LayerCall(layer, (source,), (types[name],)), (reader, devices[value]), host)
+            devices[name] = reorder.device
+            done.append(reorder)
         return copies[value, layout]
 
     for p in placed:
-        takes, gives = (p.kernel.takes, p.kernel.gives) if p.kernel else (PLAIN, PLAIN)
-        values = tuple(in_layout(value, takes) for value in p.node.inputs)
+        takes, gives = (p.kernel.takes(p.call), p.kernel.gives(p.call)) if p.kernel else (PLAIN, PLAIN)
+        values = tuple(in_layout(value, takes, p.device) for value in p.node.inputs)
+        devices.update(dict.fromkeys(p.node.outputs, p.device))
         outputs = tuple(attrs.evolve(t, layout=gives) for t in p.call.outputs)
         types.update(zip(p.node.outputs, outputs, strict=True))
         call = attrs.evolve(p.call, inputs=tuple(types[v] for v in values), outputs=outputs)
         done.append(attrs.evolve(p, node=attrs.evolve(p.node, inputs=values), call=call))
     results = {value: in_layout(value, PLAIN) for value in wanted}
     return Joined(tuple(done), types, results)
+
+
+def _placed_reorder(node: Node, call: LayerCall, devices: Sequence[Device], host: PluginHost) -> Placed:
+    """Return a reorder, placed on the first of these devices whose backend can do it."""
+    (source,), (target,) = call.inputs, call.outputs
+    why = f"{source.layout} is given, {target.layout} is taken"
+    if same_bytes(source, target):
+        return Placed(node, call, CORE, None, f"{why}: the same values in the same order")
+    able = [kernel for kernel in host.kernels().values() if kernel.layer == Reorder.type]
+    for device in devices:
+        for kernel in able:
+            if kernel.backend == device.backend and kernel.can_run(call, device) is True:
+                return Placed(node, call, device, kernel, why)
+    return Placed(node, call, CORE, ReorderKernel(), why)
 
 
 def _free(name: str, taken: set[str]) -> str:

@@ -6,6 +6,7 @@ and a NetFile from a stranger must not send us reading all over the disk.
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from cnnrt.caller_warning import warn_caller
@@ -33,7 +34,7 @@ def root_directory(netfile: NetFile, override: str | Path | None = None) -> Path
     if "\0" in stated:
         raise _error(netfile, Problem("root_directory holds a NUL character", position))
     named = home / stated
-    if not _is_folder(named):
+    if _is_network_share(stated) or not _is_folder(named):
         warn_caller(
             f"{netfile.file}: root_directory {stated!r} does not exist here; the NetFile's own folder, "
             f"{home.absolute()}, is used (root_directory= or --root names another)",
@@ -48,6 +49,11 @@ def root_directory(netfile: NetFile, override: str | Path | None = None) -> Path
         )
         raise _error(netfile, problem)
     return named
+
+
+def _is_network_share(stated: str) -> bool:
+    """Tell whether Windows would contact another machine, and log in there, to look at this name."""
+    return os.name == "nt" and stated.replace("\\", "/").startswith("//")
 
 
 def _is_folder(path: Path) -> bool:

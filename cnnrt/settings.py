@@ -11,6 +11,9 @@ import attrs
 from cnnrt.errors import InputError
 from netfile_spec import NetFile
 
+LARGEST_CEILING = 1 << 40
+"""MiB from which on a ceiling means nothing."""
+
 
 @attrs.frozen
 class Settings:
@@ -54,10 +57,12 @@ def settle(
         raise InputError(f"execution_mode: expected a text, got {execution_mode!r}")
     if device is not None and not isinstance(device, str):
         raise InputError(f"device: expected a name, got {device!r}")
+    ceiling = netfile.allocated_ram if allocated_ram is None else allocated_ram
     tuning = netfile.auto_tuning if auto_tuning is None else auto_tuning in (True, "on")
     return Settings(
         execution_mode=(execution_mode or netfile.execution_mode or "parallel").lower(),
-        allocated_ram=netfile.allocated_ram if allocated_ram is None else allocated_ram,
+        # A ceiling beyond any machine's memory is none; in bytes it may not even be a finite number.
+        allocated_ram=None if ceiling is not None and ceiling > LARGEST_CEILING else ceiling,
         auto_tuning=bool(tuning),
         threads=threads,
         device=device,

@@ -34,6 +34,15 @@ class Shapes:
             tuple(f.layer for f in node.folded),
         )
 
+    def with_weights_of(self, graph: Graph) -> Shapes:
+        """Return these shapes with the weights of `graph`, whose values are among them: what passes changed."""
+        weights = dict(self.weights)
+        for node in graph.nodes:
+            if node.weights:
+                inputs = [self.values[v] for v in node.inputs]
+                weights[node.name] = node.layer.weight_shapes(node.weights.shapes, inputs)
+        return Shapes(self.values, weights)
+
 
 def infer_shapes(graph: Graph, inputs: Mapping[str, Shape]) -> Shapes:
     """Return the shapes of everything, given those of the graph's inputs (with the batch dimension).

@@ -16,6 +16,7 @@ import numpy as np
 from cnnrt.errors import InputError
 from cnnrt.labels import read_label_file
 from cnnrt.layer import Array, shape_text
+from cnnrt.npy_file import read_npy
 from cnnrt.plugins import PluginHost
 from netfile_spec import InputBlock, Layout, NetFile, write_parameters
 
@@ -87,14 +88,11 @@ def read_mean(file: Path, host: PluginHost) -> Array:
 def _read_npy(file: Path) -> Array | None:
     if file.suffix.lower() != ".npy":
         return None
-    try:
-        # Mapped, so that a header that promises more than the file holds allocates nothing.
-        mean = np.load(file, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError, SyntaxError) as error:
-        raise InputError(f"{file}: cannot be read as .npy: {error}") from error
-    if not isinstance(mean, np.ndarray) or mean.dtype.kind not in "fiu":
-        raise InputError(f"{file}: expected an array of numbers")
-    return np.array(mean, np.float32)
+    mean = read_npy(file)
+    if mean.dtype.kind not in "fiu":
+        raise InputError(f"{file}: expected an array of numbers, got {mean.dtype}")
+    with np.errstate(over="ignore", invalid="ignore"):  # what is not finite then is refused below
+        return np.array(mean, np.float32)
 
 
 def _with_mean(

@@ -78,18 +78,27 @@ def describe_problem(problem: Problem, file: str, source: str = "") -> str:
 
 def _describe(problem: Problem, file: str, source_lines: Sequence[str]) -> str:
     lines = []
+    message, expected, hint = map(_shortened, (problem.message, problem.expected, problem.hint))
     if problem.position is None:
-        lines.append(f"{file}: {problem.message}")
+        lines.append(f"{file}: {message}")
     else:
         line, column = problem.position.line, problem.position.column
-        lines.append(f"{file}:{line}:{column}: {problem.message}")
+        lines.append(f"{file}:{line}:{column}: {message}")
         if line <= len(source_lines) and source_lines[line - 1].strip():
             lines += [f"    {row}" for row in _line_with_caret(source_lines[line - 1], column)]
-    if problem.expected:
-        lines.append(f"    expected {problem.expected}")
-    if problem.hint:
-        lines.append(f"    {problem.hint}")
+    if expected:
+        lines.append(f"    expected {expected}")
+    if hint:
+        lines.append(f"    {hint}")
     return "\n".join(lines)
+
+
+_LONGEST_TEXT = 1000
+"""Characters of a message, and of what was expected: they may quote names of a file, which may be of any length."""
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= _LONGEST_TEXT else f"{text[: _LONGEST_TEXT // 2]} ... {text[-_LONGEST_TEXT // 2 :]}"
 
 
 _LONGEST_LINE = 140

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 import attrs
 
 from netfile_spec.errors import Position
+from netfile_spec.limits import MAX_TOKENS
 from netfile_spec.problems import Problems, quoted
 
 
@@ -59,6 +60,7 @@ def tokens(text: str, problems: Problems, *, escapes: bool) -> Iterator[Token]:
     for itself, except before a quotation mark or another backslash.
     """
     offset, line, line_start = 0, 1, 0
+    made = 0
     while offset < len(text):
         column = offset - line_start + 1
         match = _TOKEN.match(text, offset)
@@ -69,6 +71,10 @@ def tokens(text: str, problems: Problems, *, escapes: bool) -> Iterator[Token]:
             continue
         start, offset = offset, match.end()
         group = match.lastgroup
+        made += group != "blank"
+        if made > MAX_TOKENS:
+            problems.report(f"more than {MAX_TOKENS} words, strings and marks", Position(line, column))
+            problems.raise_if_any()
         if group == "blank":
             if newlines := text.count("\n", start, offset):
                 line, line_start = line + newlines, text.rfind("\n", start, offset) + 1

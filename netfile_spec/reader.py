@@ -18,7 +18,7 @@ from netfile_spec.language import FILE_KEYS, NETFILE_VERSION
 from netfile_spec.layer_names import name_layers
 from netfile_spec.layer_reader import read_layer
 from netfile_spec.lexer import tokens
-from netfile_spec.limits import MAX_FILE_BYTES
+from netfile_spec.limits import MAX_FILE_BYTES, MAX_REQUIRED
 from netfile_spec.model import InputBlock, NetFile
 from netfile_spec.problems import Problems, quoted
 from netfile_spec.stated_keys import StatedKeys, read_keys
@@ -142,6 +142,9 @@ def _check_file_keys(stated: StatedKeys, problems: Problems, versioned: bool) ->
             expected="MiB, more than 0",
             hint="leave it out for no ceiling",
         )
+    required = values.get("requires", ())
+    if isinstance(required, tuple) and len(required) > MAX_REQUIRED:
+        problems.report(f'"requires" has more than {MAX_REQUIRED} names', at["requires"])
     for key in ("root_directory", "execution_mode", "labels"):
         if values.get(key) == "":
             problems.report(f'"{key}" is empty', at[key], hint="leave it out")

@@ -1,9 +1,8 @@
-"""Arrays from .npy and .npz files. Nothing is unpickled, and no header makes us allocate what the file cannot hold."""
+"""Arrays from .npz files, and arrays to files. Nothing is unpickled, and an archive's sizes are checked beforehand."""
 
 from __future__ import annotations
 
 import math
-import tokenize
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,37 +11,38 @@ import numpy as np
 
 from cnnrt.errors import InputError
 from cnnrt.layer import Array
+from cnnrt.npy_file import tolerant, why_unreadable
 from netfile_spec.parameters.written_beside import written_beside
 
-_UNREADABLE = (OSError, ValueError, EOFError, SyntaxError, tokenize.TokenError, zipfile.BadZipFile, NotImplementedError)
+LARGEST_RATIO = 20
+"""Times an archive may grow when it is unpacked; numbers hardly reach 3, a bomb reaches 1000."""
 
-_MAGIC = np.lib.format.MAGIC_PREFIX
+ALWAYS_ALLOWED = 64 << 20
+"""Bytes to which any archive may grow: small arrays of zeros compress without bound."""
 
-_LARGEST_RATIO = 1032
-"""Deflate makes nothing smaller than this (zlib's technical notes, "Maximum Compression Factor")."""
-
-
-def read_npy(path: Path) -> Array:
-    """Return the array in a .npy file, mapped, so that a header larger than the file allocates nothing."""
-    try:
-        with path.open("rb") as stream:
-            if stream.read(len(_MAGIC)) != _MAGIC:
-                raise ValueError("it does not begin as a .npy file does")
-        return np.asarray(np.load(path, mmap_mode="r", allow_pickle=False))
-    except _UNREADABLE as error:
-        raise InputError(f"{path}: cannot be read as .npy: {_reason(error)}") from error
+MOST_ARRAYS = 1000
+"""Arrays of an archive; a network has one or a few inputs."""
 
 
 def read_npz(path: Path) -> dict[str, Array]:
-    """Return the arrays of a .npz file by name. Raises InputError for anything else, and for sizes that do not fit."""
+    """Return the arrays of a .npz file by name.
+
+    Raises InputError for anything else, for sizes that do not fit, and for archives that grow beyond measure.
+    """
     try:
-        with zipfile.ZipFile(path) as archive:
-            for member in archive.infolist():
-                _check_member(path, archive, member)
-        with np.load(path, allow_pickle=False) as arrays:
-            return {name: arrays[name] for name in arrays.files}
-    except _UNREADABLE as error:
-        raise InputError(f"{path}: cannot be read as .npz: {_reason(error)}") from error
+        if path.exists() and not path.is_file():
+            raise InputError(f"{path}: is not a regular file")
+        with tolerant(), zipfile.ZipFile(path) as archive:
+            members = archive.infolist()
+            if len(members) > MOST_ARRAYS:
+                raise InputError(f"{path}: holds more than {MOST_ARRAYS:,} arrays")
+            _check_growth(path, sum(member.file_size for member in members))
+            return {m.filename.removesuffix(".npy"): _read_member(path, archive, m) for m in members}
+    except InputError:
+        raise
+    # zipfile, zlib and NumPy's header, which is evaluated as a Python literal, have errors of many types.
+    except Exception as error:
+        raise InputError(f"{path}: cannot be read as .npz: {why_unreadable(error)}") from error
 
 
 def write_array(path: Path, array: Array) -> None:
@@ -60,17 +60,25 @@ def write_arrays(path: Path, arrays: Mapping[str, Array]) -> None:
                 np.lib.format.write_array(member, array, allow_pickle=False)
 
 
-def _check_member(path: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> None:
-    """Compare what an array's header says with the bytes that are there."""
-    if member.file_size > _LARGEST_RATIO * max(member.compress_size, 1):
-        raise InputError(f"{path}: {member.filename}: its {member.compress_size} bytes cannot hold {member.file_size}")
+def _check_growth(path: Path, nbytes: int) -> None:
+    # All members together: in a crafted archive they may share the same compressed bytes.
+    size = path.stat().st_size
+    if nbytes > max(ALWAYS_ALLOWED, LARGEST_RATIO * size):
+        raise InputError(
+            f"{path}: its {size:,} bytes would grow to {nbytes:,}, more than {LARGEST_RATIO} times as many: if that is "
+            "meant, save the arrays without compression (numpy.savez)"
+        )
+
+
+def _read_member(path: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Array:
+    """Return a member's array, after comparing what its header says with the bytes that are there."""
+    if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise InputError(f"{path}: {member.filename}: compressed in a way that numpy.savez never uses")
     with archive.open(member) as stream:
         version = np.lib.format.read_magic(stream)
         read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
         shape, _, dtype = read_header(stream)
     if math.prod(shape) * dtype.itemsize > member.file_size:
         raise InputError(f"{path}: {member.filename}: holds less than its header's shape {shape}")
-
-
-def _reason(error: BaseException) -> str:
-    return (error.strerror if isinstance(error, OSError) else None) or str(error)
+    with archive.open(member) as stream:
+        return np.asarray(np.lib.format.read_array(stream, allow_pickle=False))

@@ -8,11 +8,12 @@ from pathlib import Path
 import attrs
 import numpy as np
 
-from cnnrt.cli.array_files import read_npy, read_npz
+from cnnrt.cli.array_files import read_npz
 from cnnrt.cli.command_line import tell
 from cnnrt.errors import InputError
 from cnnrt.layer import Array
 from cnnrt.net import Net
+from cnnrt.npy_file import read_npy
 from cnnrt.preprocessing import Preprocessing, preprocessing
 from netfile_spec import InputBlock
 
@@ -100,7 +101,8 @@ def _as_float32(name: str, array: Array) -> Array:
     """Return other floating-point numbers as float32. Integers could be pixels or numbers already scaled: not ours."""
     if array.dtype.kind == "f" and array.dtype != np.float32:
         tell("note", f"input {name!r}: {array.dtype} was converted to float32")
-        return array.astype(np.float32)
+        with np.errstate(over="ignore", invalid="ignore"):  # what is not finite then is refused later
+            return array.astype(np.float32)
     return array
 
 

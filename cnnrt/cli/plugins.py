@@ -1,4 +1,4 @@
-"""`cnnrt plugins`: what is installed, what it provides, and what failed."""
+"""`cnnrt plugins`: what is installed, provided, or failed; its subcommands grade plugins and begin new ones."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cnnrt.cli.command_line import Command, printable
+from cnnrt.cli.command_line import CommandLine, printable
 from cnnrt.cli.net_options import json_option
 from cnnrt.cli.quantities import plural
 
@@ -19,17 +19,25 @@ if TYPE_CHECKING:
     from cnnrt.plugin_registry import PluginRecord
 
 
-@click.command(
-    cls=Command,
+@click.group(
+    cls=CommandLine,
+    invoke_without_command=True,
+    subcommands={
+        "verify": "cnnrt.cli.plugins_verify:verify",
+        "new": "cnnrt.cli.plugins_new:new",
+    },
     examples="""
         cnnrt plugins
         cnnrt plugins --verbose
+        cnnrt plugins new layer hard-swish
+        cnnrt plugins verify HardSwish
     """,
     exit_codes={0: "done, whether or not plugins failed"},
 )
 @click.option("-v", "--verbose", is_flag=True, help="Show every kernel, and the tracebacks of plugins that failed.")
 @json_option
-def plugins(verbose: bool, as_json: bool) -> None:
+@click.pass_context
+def plugins(context: click.Context, verbose: bool, as_json: bool) -> None:
     """List the plugins, built-in ones included: kind, origin, what each provides, or why it was not loaded."""
     import attrs
 
@@ -37,6 +45,11 @@ def plugins(verbose: bool, as_json: bool) -> None:
     from cnnrt.errors import PluginWarning
     from cnnrt.plugins import plugin_host
 
+    if context.invoked_subcommand is not None:
+        if verbose or as_json:
+            option = "--json" if as_json else "--verbose"
+            raise click.UsageError(f"{option} belongs behind {context.invoked_subcommand}", context)
+        return
     host = plugin_host()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", PluginWarning)  # what failed is listed below

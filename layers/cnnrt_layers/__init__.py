@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from cnnrt.hookspecs import hookimpl
 from cnnrt.layer import Layer
 from cnnrt_layers.accuracy import Accuracy
+from cnnrt_layers.batch_norm import BatchNorm
 from cnnrt_layers.concat import Concat
 from cnnrt_layers.convolution import Convolution
 from cnnrt_layers.dropout import Dropout
@@ -24,6 +25,7 @@ from cnnrt_layers.softmax import Softmax
 __all__ = [
     "LRN",
     "Accuracy",
+    "BatchNorm",
     "Concat",
     "Convolution",
     "Dropout",
@@ -40,12 +42,13 @@ plugin_api = 1
 
 @hookimpl
 def cnnrt_layers() -> Sequence[type[Layer]]:
-    """Return the eleven layers."""
+    """Return the twelve layers."""
     return [
         Convolution,
         Pooling,
         LRN,
         FullyConnected,
+        BatchNorm,
         ReLU,
         Softmax,
         Accuracy,

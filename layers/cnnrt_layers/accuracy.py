@@ -40,6 +40,7 @@ class Accuracy(Layer):
           topk: 5
         }
     """
+    suite = "cnnrt_layers.conformance.suites:AccuracySuite"
 
     topk: int = integer(minimum=1, doc="how many of the best scores count as right", unit="classes")
 

@@ -31,6 +31,7 @@ class Concat(Layer):
           bottom: ["branch1", "branch2"]
         }
     """
+    suite = "cnnrt_layers.conformance.suites:ConcatSuite"
 
     axis: int = integer(1, doc="axis along which the inputs follow one another; negative counts from the end")
 

@@ -50,6 +50,7 @@ class Convolution(Layer):
           group: 2
         }
     """
+    suite = "cnnrt_layers.conformance.suites:ConvolutionSuite"
 
     pad: tuple[int, int, int, int] = padding(doc="zeros put around the image: n, [vertical, horizontal] or all four")
     stride: tuple[int, int] = pair(1, doc="distance from one window to the next")
@@ -89,6 +90,10 @@ class Convolution(Layer):
         expect_bias(weights, outputs)
         rows, columns = self.windows(inputs[0], weight)
         return ((images, outputs, rows.count, columns.count),)
+
+    def takes_affine(self, output: Shape) -> bool:
+        """Tell that they may: each output channel has its own kernels and bias."""
+        return True
 
     def flops(self, inputs: Sequence[Shape], outputs: Sequence[Shape], weights: Mapping[str, Shape]) -> int:
         """Return 2 for each weight that an output value uses; the bias is not counted."""

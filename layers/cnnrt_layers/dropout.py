@@ -27,6 +27,7 @@ class Dropout(Layer):
           dropout_ratio: 0.5
         }
     """
+    suite = "cnnrt_layers.conformance.suites:DropoutSuite"
 
     dropout_ratio: float = number(0.5, minimum=0, maximum=1, doc="share of values dropped in training")
 

@@ -29,6 +29,7 @@ class Flatten(Layer):
           name: "flatten"
         }
     """
+    suite = "cnnrt_layers.conformance.suites:FlattenSuite"
 
     axis: int = integer(1, doc="first of the dimensions to join; negative counts from the end")
     end_axis: int = integer(-1, doc="last of the dimensions to join; negative counts from the end")

@@ -43,6 +43,7 @@ class FullyConnected(Layer):
           parameters_file: "fc6.msg"
         }
     """
+    suite = "cnnrt_layers.conformance.suites:FullyConnectedSuite"
 
     axis: int = integer(1, doc="first of the dimensions that are flattened; negative counts from the end")
 
@@ -85,6 +86,10 @@ class FullyConnected(Layer):
             )
         expect_bias(weights, outputs)
         return ((*kept, outputs),)
+
+    def takes_affine(self, output: Shape) -> bool:
+        """Tell that they may where the outputs are axis 1, the channels."""
+        return len(output) == 2
 
     def flops(self, inputs: Sequence[Shape], outputs: Sequence[Shape], weights: Mapping[str, Shape]) -> int:
         """Return 2 for each weight and image; the bias is not counted."""

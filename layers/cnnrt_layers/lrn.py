@@ -42,6 +42,7 @@ class LRN(Layer):
           norm_region: "across_channels"
         }
     """
+    suite = "cnnrt_layers.conformance.suites:LRNSuite"
 
     local_size: int = integer(5, minimum=1, doc="side of the neighbourhood, odd", unit="channels or pixels")
     alpha: float = number(1.0, minimum=0, doc="weight of the neighbourhood's mean square")

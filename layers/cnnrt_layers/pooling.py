@@ -50,6 +50,7 @@ class Pooling(Layer):
           stride: 2
         }
     """
+    suite = "cnnrt_layers.conformance.suites:PoolingSuite"
 
     pool: str = choice(
         "max",

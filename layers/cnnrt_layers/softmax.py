@@ -30,6 +30,7 @@ class Softmax(Layer):
           name: "prob"
         }
     """
+    suite = "cnnrt_layers.conformance.suites:SoftmaxSuite"
 
     axis: int = integer(1, doc="axis along which the results add up to 1; negative counts from the end")
 

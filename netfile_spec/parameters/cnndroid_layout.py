@@ -94,7 +94,7 @@ def _as_float32(path: Path, name: str, array: NDArray[Any]) -> NDArray[np.float3
         raise ParameterFileError(
             f"{path}: tensor {name!r} has dtype {array.dtype}; CNNdroid's layout holds real numbers"
         )
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):  # invalid: a NaN that signals
         single = array.astype(np.float32, copy=False)
     if array.dtype.kind == "f":
         lost = np.isinf(single) & np.isfinite(array) if array.dtype.itemsize > 4 else np.False_

@@ -25,7 +25,8 @@ def resolve_inside(root: Path, name: str) -> Path:
         path = (folder / name).resolve(strict=True)
     except FileNotFoundError as error:
         raise ParameterFileError(f"{root}: no file {name!r:.200} in this folder") from error
-    except (OSError, RuntimeError) as error:  # RuntimeError: a loop of links, before Python 3.13
+    except (OSError, RuntimeError, ValueError) as error:
+        # RuntimeError: a loop of links, before Python 3.13; ValueError: characters that the file system cannot encode.
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise ParameterFileError(f"{root}: the file {name!r:.200} cannot be reached: {reason}") from error
     if not path.is_relative_to(folder):

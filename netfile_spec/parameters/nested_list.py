@@ -60,7 +60,7 @@ def decode_list(file: RegularFile, offset: int, shape: tuple[int, ...], out: NDA
         _check_structure(file, tokens, lengths, values)
         numbers = lengths < 0
         count = int(np.count_nonzero(numbers))
-        with np.errstate(over="ignore"):
+        with np.errstate(over="ignore", invalid="ignore"):  # invalid: a NaN that signals
             decoded = values[numbers].astype(np.float32)
         _check_range(file, tokens, numbers, values, decoded)
         if flat is not None:

@@ -75,7 +75,8 @@ class Tokens:
             if counts[marker]:
                 chosen = markers == marker
                 places = self.starts[chosen, np.newaxis] + np.arange(1, 1 + dtype.itemsize)
-                values[chosen] = self.raw[places].view(dtype)[:, 0]
+                with np.errstate(invalid="ignore"):  # a NaN that signals
+                    values[chosen] = self.raw[places].view(dtype)[:, 0]
         return values
 
     def place(self, index: int) -> int:

@@ -160,6 +160,6 @@ def _copied(numbers: NDArray[Any], out: NDArray[np.float32]) -> bool:
     if numbers.dtype.itemsize == out.dtype.itemsize:
         out[...] = numbers
         return True
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):  # invalid: a NaN that signals
         out[...] = numbers
     return bool((np.isinf(out) == np.isinf(numbers)).all())

@@ -14,7 +14,17 @@ import attrs
 import numpy as np
 from numpy.typing import NDArray
 
-from cnnrt_import_caffe.wire import BYTES, FIXED32, FIXED64, VARINT, MalformedMessage, WireField, fields, read_varint
+from cnnrt_import_caffe.wire import (
+    BYTES,
+    FIXED32,
+    FIXED64,
+    VARINT,
+    Allowance,
+    MalformedMessage,
+    WireField,
+    fields,
+    read_varint,
+)
 
 _LEGACY_DIMENSIONS = (1, 2, 3, 4)
 _DATA, _SHAPE, _DOUBLE_DATA = 5, 7, 8
@@ -57,7 +67,8 @@ class Blob:
             for first in range(0, run.count, _BLOCK):
                 start, count = run.start + first * run.step, min(_BLOCK, run.count - first)
                 raw = np.ndarray((count,), run.dtype, self.file, start, (run.step,))
-                values[filled : filled + count] = raw
+                with np.errstate(over="ignore", invalid="ignore"):  # a double beyond float32 is infinite in Caffe too
+                    values[filled : filled + count] = raw
                 filled += count
                 _release(self.file, start, start + count * run.step)
         return values.reshape(self.shape)
@@ -71,23 +82,26 @@ def _release(file: memoryview, start: int, end: int) -> None:
             file.obj.madvise(mmap.MADV_DONTNEED, first * mmap.PAGESIZE, (last - first) * mmap.PAGESIZE)
 
 
-def read_blob(file: memoryview, start: int, end: int) -> Blob:
+def read_blob(file: memoryview, start: int, end: int, allowance: Allowance | None = None) -> Blob:
     """Return the BlobProto in `file[start:end]`, of shape (0,) where it holds no values that are read here.
+
+    `allowance`: of fields, for the whole file; None: nothing else is read of it.
 
     Raises MalformedMessage where shape and values disagree.
     """
+    allowance = allowance or Allowance()
     legacy: dict[int, int] = {}
     shape: list[int] = []
     runs: dict[int, list[Run]] = {_DATA: [], _DOUBLE_DATA: []}
     skip_to = start
     while skip_to < end:
         # Values that carry a tag each are taken as one run; the walk then goes on behind it.
-        for field in fields(file, skip_to, end):
+        for field in fields(file, skip_to, end, allowance):
             skip_to = field.end
             if field.number in _LEGACY_DIMENSIONS and field.wire_type == VARINT:
                 legacy[field.number] = _signed(field.value)
             elif field.number == _SHAPE and field.wire_type == BYTES:
-                shape += _dimensions(file, field)
+                shape += _dimensions(file, field, allowance)
             elif field.number in runs:
                 run = _run(file, field, end)
                 runs[field.number].append(run)
@@ -133,10 +147,10 @@ def _tagged_values(file: memoryview, start: int, end: int, step: int) -> int:
     return found
 
 
-def _dimensions(file: memoryview, field: WireField) -> list[int]:
+def _dimensions(file: memoryview, field: WireField, allowance: Allowance) -> list[int]:
     """Return the dimensions of a BlobShape, packed or not."""
     dims: list[int] = []
-    for part in fields(file, field.start, field.end):
+    for part in fields(file, field.start, field.end, allowance):
         if part.number != 1:
             continue
         if part.wire_type == VARINT:

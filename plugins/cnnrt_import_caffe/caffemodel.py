@@ -18,12 +18,13 @@ from numpy.typing import NDArray
 from cnnrt.errors import ImportFailure, Problem
 from cnnrt_import_caffe.blobs import Blob, mean_image, read_blob
 from cnnrt_import_caffe.messages import message_class
-from cnnrt_import_caffe.wire import BYTES, MalformedMessage, WireField, fields, write_varint
+from cnnrt_import_caffe.wire import BYTES, Allowance, MalformedMessage, WireField, fields, write_varint
+from netfile_spec.limits import MAX_BLOCKS
 
 _LAYER, _LAYERS = 100, 2
 _BLOBS = {_LAYER: 7, _LAYERS: 6}
 _V0_LAYER, _V0_BLOBS = 1, 50
-_MOST_STRUCTURE = 64 << 20
+_MOST_STRUCTURE = 8 << 20
 _OTHER_FORMATS = {
     b"\x89HDF": ("an HDF5 file", 'load it in Caffe and save it with net.save("x.caffemodel")'),
     b"version https://git-lfs": ("a Git LFS pointer, not the model itself", "fetch it with `git lfs pull`"),
@@ -105,9 +106,12 @@ def _without_blobs(data: memoryview) -> tuple[bytes, list[tuple[Blob, ...]]]:
     structure: list[bytes] = []
     blobs: list[tuple[Blob, ...]] = []
     size = 0
-    for field in fields(data, 0, len(data)):
+    allowance = Allowance()
+    for field in fields(data, 0, len(data), allowance):
         if field.number in _BLOBS and field.wire_type == BYTES:
-            body, found = _layer_without_blobs(data, field, _BLOBS[field.number])
+            if len(blobs) == MAX_BLOCKS:
+                raise MalformedMessage(field.tag_start, f"more than {MAX_BLOCKS:,} layers")
+            body, found = _layer_without_blobs(data, field, _BLOBS[field.number], allowance)
             structure.append(_message(field.number, body))
             blobs.append(tuple(found))
         else:
@@ -118,15 +122,17 @@ def _without_blobs(data: memoryview) -> tuple[bytes, list[tuple[Blob, ...]]]:
     return b"".join(structure), blobs
 
 
-def _layer_without_blobs(data: memoryview, layer: WireField, blobs_number: int) -> tuple[bytes, list[Blob]]:
+def _layer_without_blobs(
+    data: memoryview, layer: WireField, blobs_number: int, allowance: Allowance
+) -> tuple[bytes, list[Blob]]:
     kept: list[bytes] = []
     blobs: list[Blob] = []
     size = 0
-    for field in fields(data, layer.start, layer.end):
+    for field in fields(data, layer.start, layer.end, allowance):
         if field.number == blobs_number and field.wire_type == BYTES:
-            blobs.append(read_blob(data, field.start, field.end))
+            blobs.append(read_blob(data, field.start, field.end, allowance))
         elif layer.number == _LAYERS and field.number == _V0_LAYER and field.wire_type == BYTES:
-            body, nested = _layer_without_blobs(data, field, _V0_BLOBS)
+            body, nested = _layer_without_blobs(data, field, _V0_BLOBS, allowance)
             kept.append(_message(_V0_LAYER, body))
             blobs += nested
         else:

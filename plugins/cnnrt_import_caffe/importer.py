@@ -22,6 +22,7 @@ class CaffeImporter(Importer):
 
     name: ClassVar[str] = "caffe"
     description: ClassVar[str] = "Caffe: .prototxt and .caffemodel (current, V1 and V0 layers), .binaryproto means"
+    suite: ClassVar[str] = "cnnrt_import_caffe.conformance:CaffeSuite"
 
     def recognises(self, files: Sequence[Path]) -> bool:
         """Tell whether all files are named as Caffe's are and a net or a model is among them."""

@@ -6,6 +6,7 @@ Caffes have keys of their own; `net.py` mentions those inside layers that are im
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,8 @@ from google.protobuf import text_format
 
 from cnnrt.errors import ImportFailure, Position, Problem
 from cnnrt_import_caffe.messages import message_class
-from cnnrt_import_caffe.text_tree import Entry, TextTree, one_token_a_line, scan
+from cnnrt_import_caffe.text_tree import MOST_TOKENS, Entry, TextTree, one_token_a_line, scan
+from netfile_spec.limits import MAX_BLOCKS
 
 _MOST_BYTES = 2 << 20
 _MOST_DEPTH = 32
@@ -45,12 +47,18 @@ def read_prototxt(path: Path) -> Prototxt:
     tree = scan(text)
     if tree.depth > _MOST_DEPTH:
         raise _failure(path, text, Problem(f"blocks nested more than {_MOST_DEPTH} deep"))
+    if not tree.whole:
+        raise _failure(path, text, Problem(f"more than {MOST_TOKENS:,} words and marks: not the text of a net"))
+    if sum(1 for _ in tree.top.all("layer", "layers")) > MAX_BLOCKS:
+        raise _failure(path, text, Problem(f"more than {MAX_BLOCKS:,} layers"))
     net = message_class("NetParameter")()
     known = _with_known_types(text, tree)
     # The library's time is quadratic in the length of a line: a line of 1 MB takes it minutes.
     split = not _quotable(text)
     try:
-        text_format.Parse(one_token_a_line(known) if split else known, net, allow_unknown_field=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # of escapes that Python's own strings do not know
+            text_format.Parse(one_token_a_line(known) if split else known, net, allow_unknown_field=True)
     except text_format.ParseError as error:
         raise _failure(path, text, _parse_problem(error, split)) from None
     except (RecursionError, ValueError) as error:

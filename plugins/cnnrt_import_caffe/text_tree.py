@@ -17,12 +17,15 @@ from cnnrt.errors import Position
 
 _TOKEN = re.compile(
     r"""(?P<skip>\s+|\#[^\n]*)
-      | (?P<string>"(?:[^"\\\n]|\\.)*"? | '(?:[^'\\\n]|\\.)*'?)
+      | (?P<string>"(?:[^"\\\n]++|\\.)*+"? | '(?:[^'\\\n]++|\\.)*+'?)
       | (?P<mark>[{}<>\[\]:;,])
       | (?P<word>[^\s{}<>\[\]:;,"'\#]+)""",
     re.VERBOSE,
 )
 _OPEN, _CLOSE = "{<", "}>"
+
+MOST_TOKENS = 150_000
+"""The most words, strings and marks of a text; the largest nets of Caffe's time have about 50,000."""
 
 
 def one_token_a_line(text: str) -> str:
@@ -57,10 +60,14 @@ class Entry:
 
 @attrs.frozen
 class TextTree:
-    """A scanned text: the top block, the deepest nesting, and where lines start."""
+    """A scanned text: the top block, the deepest nesting, and where lines start.
+
+    `whole` is False for a text of more than MOST_TOKENS, of which only the beginning was scanned.
+    """
 
     top: Entry
     depth: int
+    whole: bool
     line_starts: tuple[int, ...]
 
     def position(self, offset: int) -> Position:
@@ -75,10 +82,14 @@ def scan(text: str) -> TextTree:
     # For each open block: the block, the key that waits for its value, and whether inside a [list] of values.
     blocks: list[tuple[Entry, Entry | None, bool]] = []
     block, key, in_list, awaits_value, depth = top, None, False, False, 1
+    tokens = 0
     for match in _TOKEN.finditer(text):
         token, offset = match.group(), match.start()
         if match.lastgroup == "skip":
             continue
+        tokens += 1
+        if tokens > MOST_TOKENS:
+            break
         if match.lastgroup == "mark":
             if token in _OPEN:
                 entry = Entry(key.key if key else "", key.offset if key else offset, value_offset=offset)
@@ -102,4 +113,4 @@ def scan(text: str) -> TextTree:
         elif match.lastgroup == "word":
             key = Entry(token, offset)
     starts = (0, *(match.end() for match in re.finditer("\n", text)))
-    return TextTree(top, depth, starts)
+    return TextTree(top, depth, tokens <= MOST_TOKENS, starts)

@@ -12,8 +12,8 @@ from collections.abc import Iterator
 import attrs
 
 VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
-MOST_FIELDS = 1_000_000
-"""The most fields one message may have here: structure has dozens, and weights are single fields."""
+MOST_FIELDS = 500_000
+"""The most fields one file may have: a layer has dozens, and weights are single fields."""
 
 
 class MalformedMessage(Exception):
@@ -39,15 +39,24 @@ class WireField:
     value: int = 0
 
 
-def fields(data: memoryview, start: int, end: int) -> Iterator[WireField]:
+@attrs.define
+class Allowance:
+    """How many fields may still be read of one file, whatever messages they are in."""
+
+    left: int = MOST_FIELDS
+
+
+def fields(data: memoryview, start: int, end: int, allowance: Allowance) -> Iterator[WireField]:
     """Yield the fields of the message in `data[start:end]`, in file order.
 
-    Raises MalformedMessage with the offset where the bytes end too early or make no sense.
+    Raises MalformedMessage with the offset where the bytes end too early or make no sense, and where `allowance` is
+    used up.
     """
     at = start
-    for _ in range(MOST_FIELDS):
-        if at >= end:
-            return
+    while at < end:
+        allowance.left -= 1
+        if allowance.left < 0:
+            raise MalformedMessage(at, f"more than {MOST_FIELDS:,} fields in one file")
         tag, content = read_varint(data, at, end)
         number, wire_type = tag >> 3, tag & 7
         value = 0
@@ -67,7 +76,6 @@ def fields(data: memoryview, start: int, end: int) -> Iterator[WireField]:
             raise MalformedMessage(at, what)
         yield WireField(number, wire_type, at, content, stop, value)
         at = stop
-    raise MalformedMessage(start, f"more than {MOST_FIELDS:,} fields in one message")
 
 
 def read_varint(data: memoryview, start: int, end: int) -> tuple[int, int]:

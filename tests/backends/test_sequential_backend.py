@@ -12,12 +12,12 @@ from cnnrt.backend import BufferSpec, HostFunction, HostKernel, Packed, Segment,
 from cnnrt.layer import Array
 from cnnrt.layer_call import LayerCall
 from cnnrt.plugins import plugin_host
+from cnnrt.testing.case import Case, make_case
+from cnnrt.testing.kernel_run import Resident, run_kernel
 from cnnrt_backend_sequential import processor
 from cnnrt_backend_sequential.backend import SequentialBackend
 from cnnrt_backend_sequential.kernels import sequential_kernels
 from cnnrt_layers import Convolution, ReLU
-from layer_suite.case import Case, make_case
-from layer_suite.kernel_run import Resident, run_kernel
 
 BACKEND = SequentialBackend()
 (DEVICE,) = BACKEND.devices()

@@ -13,6 +13,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cnnrt.backend import HostKernel, Kernel
+from cnnrt.testing.agreement import FLOAT32
+from cnnrt.testing.case import Case, make_case
+from cnnrt.testing.kernel_run import Guarded, run_kernel
 from cnnrt_backend_sequential import (
     convolution_depthwise,
     convolution_plan,
@@ -25,11 +28,9 @@ from cnnrt_backend_sequential import (
 from cnnrt_backend_sequential.backend import SequentialBackend
 from cnnrt_backend_sequential.kernels import sequential_kernels
 from cnnrt_layers import LRN, Convolution, Eltwise, FullyConnected, Pooling, ReLU, Softmax
-from layer_suite.case import Case, make_case
-from layer_suite.error_bounds import FLOAT32, allowed_error
-from layer_suite.kernel_run import Guarded, run_kernel
+from cnnrt_layers.conformance.error_bounds import allowed_error
+from cnnrt_layers.conformance.random_cases import random_cases
 from layer_suite.network_cases import NETWORK_CASES
-from layer_suite.random_cases import random_cases
 
 BACKEND = SequentialBackend()
 DEVICE = BACKEND.devices()[0]

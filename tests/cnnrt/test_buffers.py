@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import tempfile
+import time
 from collections.abc import Sequence
 from itertools import combinations
 from pathlib import Path
 
 import attrs
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cnnrt import Net
+from cnnrt import CnnrtError, Net
 from cnnrt.backend import BufferSpec
 from cnnrt.buffers import ALIGNMENT, Buffers, plan_buffers
 from cnnrt.executor import make_frame
@@ -190,3 +192,19 @@ def test_one_value_wanted_under_several_shapes_comes_as_arrays_of_their_own(tmp_
         assert all(v.flags.writeable for v in values.values())
         assert not any(np.shares_memory(a, b) for a, b in combinations(values.values(), 2))
         assert len({v.tobytes() for v in values.values()}) == 1
+
+
+def test_thousands_of_values_that_live_at_the_same_time_are_placed_in_seconds(tmp_path: Path) -> None:
+    names = [f"n{i}" for i in range(3000)]
+    blocks = "\n".join(f'layer {{ type: "LRN" name: "{name}" bottom: "data" }}' for name in names)
+    net = Net(write_text(tmp_path, f'{blocks}\nlayer {{ type: "Concat" name: "all" bottom: [{", ".join(names)}] }}'))
+    started = time.process_time()
+    plan = net.plan_for((1, 1, 4, 4))
+    assert time.process_time() - started < 20
+    assert plan.memory.arena >= 3000 * ALIGNMENT
+
+
+def test_more_than_any_machine_has_is_an_error_and_not_a_place(tmp_path: Path) -> None:
+    blocks = "\n".join(f'layer {{ type: "LRN" name: "n{i}" bottom: "data" }}' for i in range(4))
+    with pytest.raises(CnnrtError, match=r"the machine has|more memory than any machine has"):
+        Net(write_text(tmp_path, blocks)).plan_for((1, 1, 1 << 20, 1 << 20))

@@ -20,9 +20,15 @@ def sections(repository: Path) -> dict[str, str]:
 
 
 def options(name: str) -> set[str]:
-    command = cnnrt.get_command(click.Context(cnnrt), name)
+    """The options of a command and of its own subcommands."""
+    context = click.Context(cnnrt)
+    command = cnnrt.get_command(context, name)
     assert command is not None
-    return {o for p in command.params if isinstance(p, click.Option) for o in p.opts if o.startswith("--")} - COMMON
+    commands = [command]
+    if isinstance(command, click.Group):
+        commands += [c for n in command.list_commands(context) if (c := command.get_command(context, n)) is not None]
+    params = [p for c in commands for p in c.params if isinstance(p, click.Option)]
+    return {option for p in params for option in p.opts if option.startswith("--")} - COMMON
 
 
 def test_every_command_has_a_section(repository: Path) -> None:

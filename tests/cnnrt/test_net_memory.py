@@ -10,7 +10,7 @@ import pytest
 
 from cnnrt import CnnrtError, Net
 from cnnrt.errors import MemoryCeilingWarning, ParameterFileError
-from core_suite.small_networks import filters, images, write_network
+from core_suite.small_networks import filters, images, write_network, write_text
 from netfile_spec import layer, write_parameters
 
 MIB = 1 << 20
@@ -149,3 +149,9 @@ def test_damaged_weights_are_an_error_of_the_file_and_not_of_the_kernel(path: Pa
     file.write_bytes(data)
     with pytest.raises(ParameterFileError, match=r"large\.msg"):
         Net(path).compute(images(2, 64))
+
+
+@pytest.mark.parametrize("ceiling", ["1e308", "1" + "0" * 40])
+def test_a_ceiling_beyond_any_machine_is_none(tmp_path: Path, ceiling: str) -> None:
+    net = Net(write_text(tmp_path, f'allocated_ram: {ceiling}\nlayer {{ type: "ReLU" name: "r" }}'))
+    assert net.plan_for((1, 1, 4, 4)).memory.ceiling is None

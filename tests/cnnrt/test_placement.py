@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 
 from cnnrt import Net
-from cnnrt.backend import Device, Kernel
-from cnnrt.errors import PlacementError
+from cnnrt.backend import Device, Kernel, Packed
+from cnnrt.errors import CnnrtError, PlacementError
+from cnnrt.layer import Array
+from cnnrt.layer_call import LayerCall
 from cnnrt.plan import PlanRow
 from core_suite.plugins_in_memory import host_with_backends
 from core_suite.small_networks import images, write_chain, write_text
@@ -221,3 +223,14 @@ def test_a_reference_computes_what_a_strangers_layer_has_no_kernel_for(tmp_path:
     np.testing.assert_allclose(net.compute(images(2, 8, 4, 4)), expected, rtol=1e-5)
     (row,) = net.plan.rows
     assert row.fallback
+
+
+def test_a_kernel_that_cannot_pack_its_weights_is_named_with_its_layer(tmp_path: Path) -> None:
+    class Clumsy(ToyKernel):
+        def pack(self, call: LayerCall, weights: Mapping[str, Array]) -> Packed:
+            raise ZeroDivisionError("no room")
+
+    net = net_with(tmp_path, [Clumsy("Convolution")])
+    with pytest.raises(CnnrtError, match=r"layer 'conv': kernel 'toy' .* cannot pack .*no room") as caught:
+        net.prepare((1, 3, 8, 8))
+    assert isinstance(caught.value.__cause__, ZeroDivisionError)

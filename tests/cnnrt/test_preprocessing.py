@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import zlib
 from contextlib import suppress
 from pathlib import Path
@@ -182,3 +183,45 @@ def test_a_damaged_image_is_an_image_or_an_error_of_ours(
     path.write_bytes(bytes(content[: data.draw(st.integers(1, len(content)))]))
     with suppress(InputError):
         assert RGB.load(path).shape[0] == 3
+
+
+def test_an_image_of_more_pixels_than_memory_should_be_given_for_is_refused_undecoded(tmp_path: Path) -> None:
+    (tmp_path / "large.png").write_bytes(png(5793, 5793))
+    with pytest.raises(InputError, match="the image is too large, above 33,554,432 pixels: 5793×5793"):
+        RGB.load(tmp_path / "large.png")
+
+
+def test_a_result_of_more_pixels_than_memory_should_be_given_for_needs_a_size(tmp_path: Path) -> None:
+    Image.new("L", (3000, 3000)).save(tmp_path / "x.png")
+    with pytest.raises(InputError, match="more than 8,388,608: state a size"):
+        RGB.load(tmp_path / "x.png")
+    assert preprocessing(InputBlock(channel_order="gray", size=(30, 30)), tmp_path).load(tmp_path / "x.png").shape
+
+
+@pytest.mark.parametrize("size", [(40_000, 40_000), (2**31 - 1, 2**31 - 1)])
+def test_a_netfile_states_no_size_that_memory_cannot_hold(tmp_path: Path, size: tuple[int, int]) -> None:
+    for block in (InputBlock(channel_order="rgb", size=size), InputBlock(shape=(3, *size), channel_order="rgb")):
+        with pytest.raises(InputError, match="have more than 8,388,608 pixels"):
+            preprocessing(block, tmp_path)
+
+
+def test_formats_whose_decoders_run_programs_are_not_read(tmp_path: Path) -> None:
+    (tmp_path / "x.png").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\nshowpage\n")
+    with pytest.raises(InputError, match="it is none of BMP, GIF, JPEG, PNG"):
+        RGB.load(tmp_path / "x.png")
+
+
+@pytest.mark.parametrize("stated", [{"scale": 1e300}, {"mean": (1e39,)}, {"mean": (0, -1e300, 0)}])
+def test_numbers_that_no_float32_holds_are_refused(tmp_path: Path, stated: dict[str, Any]) -> None:
+    with pytest.raises(InputError, match="does not fit"):
+        preprocessing(InputBlock(channel_order="rgb", **stated), tmp_path)
+
+
+def test_a_product_beyond_float32_warns_nobody(photo: Path) -> None:
+    assert np.isinf(load(photo, InputBlock(channel_order="rgb", scale=1e38))).any()
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "x.png")
+    with pytest.raises(InputError, match="cannot be read as an image: it is not a regular file"):
+        RGB.load(tmp_path / "x.png")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import types
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,9 @@ import pytest
 
 from cnnrt import CnnrtError, Net
 from cnnrt.errors import NetFileError, RootDirectoryWarning
+from cnnrt.root_directory import root_directory
 from core_suite.small_networks import filters, images, write_text
+from netfile_spec import NetFile
 
 WEIGHTS = filters(0, 2, 3, 1, 1)
 TEXT = 'layer { type: "Convolution" name: "c" parameters_file: "w.msg" }'
@@ -62,6 +65,15 @@ def test_a_link_that_leads_outside_needs_the_users_word_too(tmp_path: Path) -> N
     (model / "link").symlink_to(elsewhere, target_is_directory=True)
     with pytest.raises(NetFileError, match="lies outside"):
         net_at(model, "link", elsewhere)
+
+
+@pytest.mark.parametrize("root", ["//server/share", "/\\server/share", "//?/UNC/server/share"])
+def test_windows_contacts_no_other_machine(tmp_path: Path, root: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cnnrt.root_directory.os", types.SimpleNamespace(name="nt"))
+    monkeypatch.setattr("cnnrt.root_directory._is_folder", lambda path: pytest.fail(f"looks at {path}"))
+    netfile = NetFile(root_directory=root, file=str(tmp_path / "net.netfile"))
+    with pytest.warns(RootDirectoryWarning):
+        assert root_directory(netfile) == tmp_path
 
 
 def test_the_users_word_replaces_what_the_netfile_states(tmp_path: Path) -> None:

@@ -30,9 +30,16 @@ class ToyKernel(HostKernel):
         answer: bool | str = True,
     ) -> None:
         self.layer, self.name, self.backend = layer, name, backend  # type: ignore[misc]  # one class, many kernels
-        self.takes, self.gives, self.folds = takes, gives, folds  # type: ignore[misc]
+        self.folds = folds  # type: ignore[misc]
+        self._takes, self._gives = takes, gives
         self.seconds, self.answer = seconds, answer
         self.calls = 0
+
+    def takes(self, call: LayerCall) -> str:
+        return self._takes
+
+    def gives(self, call: LayerCall) -> str:
+        return self._gives
 
     def can_run(self, call: LayerCall, device: Device) -> bool | str:
         return self.answer

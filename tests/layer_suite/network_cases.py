@@ -8,8 +8,8 @@ import attrs
 import numpy as np
 
 from cnnrt.layer import Layer, Shape
-from cnnrt_layers import LRN, Accuracy, Concat, Convolution, Eltwise, FullyConnected, Pooling, ReLU, Softmax
-from layer_suite.case import Case, make_case
+from cnnrt.testing.case import Case, make_case
+from cnnrt_layers import LRN, Accuracy, BatchNorm, Concat, Convolution, Eltwise, FullyConnected, Pooling, ReLU, Softmax
 
 
 @attrs.frozen
@@ -26,6 +26,10 @@ class NetworkCase:
             (images, classes) = self.input_shapes[0]
             labels = np.random.default_rng(0).integers(0, classes, images)
             return make_case(self.layer, self.input_shapes, weights={"labels": labels}, seed=1)
+        if isinstance(self.layer, BatchNorm):
+            terms = np.random.default_rng(0).random((4, self.input_shapes[0][1]))
+            weights = dict(zip(("mean", "variance", "scale", "shift"), terms, strict=True))
+            return make_case(self.layer, self.input_shapes, weights=weights, seed=1, folded=self.folded)
         return make_case(self.layer, self.input_shapes, self.weight_shapes, seed=1, folded=self.folded)
 
 
@@ -74,6 +78,7 @@ NETWORK_CASES: Mapping[str, NetworkCase] = {
     "AlexNet prob": without_weights(Softmax(), (50, 1000)),
     "FCN prob": without_weights(Softmax(), (1, 21, 120, 160)),
     "inception concat": without_weights(Concat(), (2, 64, 28, 28), (2, 128, 28, 28), (2, 32, 28, 28)),
-    "ResNet sum": without_weights(Eltwise(), (2, 256, 56, 56), (2, 256, 56, 56)),
+    "ResNet sum": NetworkCase(Eltwise(), ((2, 256, 56, 56),) * 2, folded=RELU),
+    "DenseNet norm": NetworkCase(BatchNorm(), ((2, 256, 56, 56),), folded=RELU),
     "ImageNet accuracy": without_weights(Accuracy(topk=5), (64, 1000)),
 }

@@ -88,6 +88,19 @@ def fully_connected(layer: Any, inputs: Sequence[Array], weights: Weights) -> Ar
     return onnx_node("Gemm", [flat, weights["weight"], bias], transB=1).reshape(*kept, len(bias))
 
 
+def batch_norm(layer: Any, inputs: Sequence[Array], weights: Weights) -> Array:
+    """Channel by channel; ONNX keeps epsilon in float32."""
+    result = np.empty(inputs[0].shape)
+    for c in range(inputs[0].shape[1]):
+        deviation = math.sqrt(float(weights["variance"][c]) + layer.epsilon)
+        result[:, c] = (inputs[0][:, c] - float(weights["mean"][c])) / deviation
+        if "scale" in weights:
+            result[:, c] *= float(weights["scale"][c])
+        if "shift" in weights:
+            result[:, c] += float(weights["shift"][c])
+    return result
+
+
 def relu(layer: Any, inputs: Sequence[Array], weights: Weights) -> Array:
     if layer.negative_slope == 0:
         return onnx_node("Relu", inputs)
@@ -135,6 +148,7 @@ def eltwise(layer: Any, inputs: Sequence[Array], weights: Weights) -> Array:
 
 ORACLES: dict[str, Callable[[Any, Sequence[Array], Weights], Array]] = {
     "accuracy": accuracy,
+    "batchnorm": batch_norm,
     "concat": concat,
     "convolution": convolution,
     "dropout": dropout,

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, assume, given, settings
 
-from layer_suite.case import Case
-from layer_suite.random_cases import random_cases
+from cnnrt.testing.case import Case
+from cnnrt_layers.conformance.random_cases import random_cases
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed; ONNX and SciPy are the oracles that are")
 functional = torch.nn.functional

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from layer_suite.case import Case
-from layer_suite.error_bounds import FLOAT32, allowed_error
+from cnnrt.testing.agreement import FLOAT32
+from cnnrt.testing.case import Case
+from cnnrt_layers.conformance.error_bounds import allowed_error
 from layer_suite.network_cases import NETWORK_CASES
 
 SUMS = pytest.mark.parametrize("name", ["LeNet conv2", "NIN cccp1", "MobileNet conv2_2/dw", "LeNet ip1", "AlexNet fc8"])

@@ -12,12 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cnnrt.layer import Layer
+from cnnrt.testing.agreement import FLOAT64
+from cnnrt.testing.case import Case
 from cnnrt_layers import cnnrt_layers
-from layer_suite.case import Case
-from layer_suite.error_bounds import BOUNDS, FLOAT64, allowed_error
+from cnnrt_layers.conformance.error_bounds import BOUNDS, allowed_error
+from cnnrt_layers.conformance.random_cases import RANDOM_CASES, random_cases
 from layer_suite.network_cases import NETWORK_CASES
 from layer_suite.oracles import ORACLES, oracle
-from layer_suite.random_cases import RANDOM_CASES, random_cases
 
 EVERY_LAYER = pytest.mark.parametrize("layer", cnnrt_layers(), ids=lambda layer: layer.type)
 EVERY_NETWORK_CASE = pytest.mark.parametrize("name", NETWORK_CASES)

@@ -378,3 +378,11 @@ def test_mapping_says_how_to_convert(file: Path) -> None:
     write_parameters(file, {"weight": np.ones(3, np.float32)}, layout="cnndroid")
     with pytest.raises(ParameterFileError, match='layout="cnnrt"'):
         open_parameters(file).map(0)
+
+
+@pytest.mark.parametrize("odd", [b"", b"\x01"], ids=["uniform", "mixed"])
+@pytest.mark.parametrize("nan", [b"\xca\x7f\xa0\x00\x00", b"\xcb\x7f\xf4" + bytes(6)], ids=["float32", "float64"])
+def test_a_nan_that_signals_is_a_nan_and_warns_nobody(file: Path, nan: bytes, odd: bytes) -> None:
+    file.write_bytes(bytes([0x90 + 2 + len(odd)]) + nan + nan + odd)
+    (values,) = read_parameters(file).values()
+    assert np.isnan(values[:2]).all()

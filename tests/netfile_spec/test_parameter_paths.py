@@ -50,6 +50,7 @@ def test_a_file_inside_is_found(root: Path, name: str) -> None:
         ("conv3.msg", "no file 'conv3.msg' in this folder"),
         ("conv1.msg/x", "cannot be reached|no file"),
         ("x" * 5000, "cannot be reached"),
+        ("half a pair \ud800", "cannot be reached"),
         ("sub", "is a folder"),
         (".", "is a folder"),
     ],

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from netfile_spec import KeySpec, LayerSpec, NetFileError, Vocabulary, parse_netfile, read_netfile
-from netfile_spec.limits import MAX_BLOCKS, MAX_FILE_BYTES, MAX_LIST_LENGTH, MAX_PROBLEMS
+from netfile_spec import KeySpec, LayerSpec, NetFileError, Problem, Vocabulary, parse_netfile, read_netfile
+from netfile_spec.limits import MAX_BLOCKS, MAX_FILE_BYTES, MAX_LIST_LENGTH, MAX_PROBLEMS, MAX_REQUIRED, MAX_TOKENS
 
 
 def check_pooling(keys):
@@ -228,7 +228,9 @@ def test_size_lists_blocks_numbers_and_nesting_are_limited(tmp_path):
     for text, message in [
         (" " * (MAX_FILE_BYTES + 1), "more than 2097152 characters"),
         ("labels: [" + "1," * (MAX_LIST_LENGTH + 1), "a list of more than 65536 values"),
-        ("input{}" * (MAX_BLOCKS + 1), "more than 65536 blocks"),
+        ("input{}" * (MAX_BLOCKS + 1), "more than 8192 blocks"),
+        ("a: 1 " * (MAX_TOKENS // 3 + 1), "more than 200000 words, strings and marks"),
+        ("requires: x\n" * (MAX_REQUIRED + 1), '"requires" has more than 100 names'),
         ("layer { type: x n: " + "9" * 100_000 + "}", "is out of range"),
         ("x{" * 1000, "more than 100 braces within braces"),
         ("{" * 1000, "more than 100 braces within braces"),
@@ -252,6 +254,16 @@ def test_a_long_line_is_shown_around_its_caret_and_without_terminal_codes():
     assert "\x1b" not in str(caught.value)
     assert shown[1].index("pad: 1") == shown[2].index("^")
     assert len(shown[1]) < 160
+
+
+def test_names_of_any_length_make_no_message_of_any_length():
+    name = "x" * 100_000
+    with pytest.raises(NetFileError) as caught:
+        parse_netfile(
+            "".join(f'netfile_version: 1\nlayer {{ type: "{name}" name: "{name}" }}\n' for _ in range(3)), VOCABULARY
+        )
+    assert len(str(caught.value)) < 10_000
+    assert len(NetFileError([Problem(name, None, name, name)] * 100).args[0]) < 400_000
 
 
 def test_an_error_crosses_processes_whole():

@@ -6,7 +6,7 @@ from pathlib import Path
 import netfile_spec
 from netfile_spec import parse_netfile
 from netfile_spec.language import FILE_KEYS, INPUT_KEYS, LAYER_KEYS, NETFILE_VERSION, REPEATABLE
-from netfile_spec.limits import MAX_BLOCKS, MAX_FILE_BYTES, MAX_LIST_LENGTH, MAX_NUMBER_LENGTH
+from netfile_spec.limits import MAX_BLOCKS, MAX_FILE_BYTES, MAX_LIST_LENGTH, MAX_NUMBER_LENGTH, MAX_REQUIRED, MAX_TOKENS
 
 FOLDER = Path(netfile_spec.__file__).parent
 TEXT = (FOLDER / "SPEC.md").read_text(encoding="utf-8")
@@ -35,9 +35,11 @@ def test_the_example_is_a_netfile_of_the_current_version():
 def test_the_limits_are_those_that_are_enforced():
     limits = TEXT.split("## Limits")[1].split("\n## ")[0]
     assert f"{MAX_FILE_BYTES // 2**20} MiB" in limits
+    assert f"{MAX_TOKENS:,} tokens" in limits
     assert f"{MAX_BLOCKS:,} blocks" in limits
     assert f"{MAX_LIST_LENGTH:,} values" in limits
-    assert f"{MAX_NUMBER_LENGTH} characters" in limits
+    assert f"{MAX_REQUIRED} names in `requires`" in limits
+    assert f"{MAX_NUMBER_LENGTH} characters in a number" in " ".join(limits.split())
 
 
 def test_documents_that_are_linked_are_there():

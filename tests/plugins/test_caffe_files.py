@@ -1,6 +1,7 @@
 """Files: which are Caffe's, and what happens to those that are damaged, hostile or something else."""
 
 import time
+import warnings
 from pathlib import Path
 
 import pytest
@@ -188,12 +189,12 @@ def test_lines_too_long_to_be_quoted_are_not_quoted(tmp_path: Path) -> None:
 
 
 def test_one_long_line_is_read_like_many_short_ones(tmp_path: Path) -> None:
-    text = INPUT + "".join(layer(f"l{i}", "ReLU", "data") for i in range(10_000))
+    text = INPUT + "".join(layer(f"l{i}", "ReLU", "data") for i in range(8_000))
     start = time.perf_counter()
     imported = [IMPORTER.read(files(tmp_path, t)[:1]) for t in (text, text.replace("\n", " "))]
     assert time.perf_counter() - start < 30
     assert imported[0] == imported[1]
-    assert len(imported[0].netfile.layers) == 10_000
+    assert len(imported[0].netfile.layers) == 8_000
 
 
 def test_positions_count_lines_and_columns_from_one() -> None:
@@ -213,3 +214,44 @@ def test_lists_of_blocks_are_blocks() -> None:
     tree = scan('layer: [ { name: "a" }, { name: "b" } ] layer { name: "c" }')
     names = [entry.find("name") for entry in tree.top.all("layer")]
     assert [name and name.value for name in names] == ['"a"', '"b"', '"c"']
+
+
+def test_escapes_that_python_does_not_know_warn_nobody(tmp_path: Path) -> None:
+    prototxt, model = files(tmp_path, f'name: "\\ net" {NET}')
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        IMPORTER.read([prototxt, model])
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("layer{}" * 8193, "more than 8,192 layers"),
+        ("layers{}" * 8193, "more than 8,192 layers"),
+        ('layer{type:"ReLU"}' + "a:1 " * 50_000, "more than 150,000 words and marks"),
+    ],
+)
+def test_a_prototxt_of_more_than_any_net_has_is_refused_before_it_is_parsed(
+    tmp_path: Path, text: str, expected: str
+) -> None:
+    assert expected in problem_of(files(tmp_path, text))
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (b"\xa2\x06\0" * 8193, "more than 8,192 layers"),
+        (b"\x12\0" * 8193, "more than 8,192 layers"),
+        (b"\xa2\x06\x04" + b"\x08\0\x08\0" + b"\x08\0" * 500_000, "more than 500,000 fields in one file"),
+        (
+            b"\xa2\x06\x82\x80\x80\x05\x0a\xfd\xff\xff\x04" + b"a" * ((10 << 20) - 3),
+            "more than 8 MiB beside the weights",
+        ),
+    ],
+)
+def test_a_caffemodel_of_more_than_any_net_has_is_refused_before_it_is_parsed(
+    tmp_path: Path, content: bytes, expected: str
+) -> None:
+    path = tmp_path / "net.caffemodel"
+    path.write_bytes(content)
+    assert expected in problem_of([path])

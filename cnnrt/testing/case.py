@@ -1,13 +1,14 @@
-"""A layer call with its data: what every test of the layer suite is about."""
+"""A layer call with its data: what every test of a layer or a kernel is about."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import attrs
 import numpy as np
 
-from cnnrt.layer import Array, Layer, Shape
+from cnnrt.layer import Array, Layer, Shape, shape_text
 from cnnrt.layer_call import LayerCall
 from cnnrt.tensor import TensorType
 
@@ -23,12 +24,24 @@ class Case:
 
     @property
     def layer(self) -> Layer:
+        """The layer that is called."""
         return self.call.layer
+
+    def __str__(self) -> str:
+        """Return what is called on what, in one line."""
+        parts = [f"{self.layer} on {', '.join(shape_text(s) for s in self.call.input_shapes)}"]
+        parts += [f"{name} {shape_text(s)}" for name, s in self.call.weight_shapes.items()]
+        parts += [f"then {folded}" for folded in self.call.folded]
+        return f"<{'; '.join(parts)}; seed {self.seed}>"
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        # So that hypothesis shows the line above where a case fails, instead of every number.
+        printer.text(str(self))
 
     def in_float64(self) -> tuple[tuple[Array, ...], dict[str, Array]]:
         """Return inputs and weights in float64: the same numbers, for computations that are to be trusted."""
-        return tuple(_frozen(x.astype(np.float64)) for x in self.inputs), {
-            name: _frozen(w.astype(np.float64)) for name, w in self.weights.items()
+        return tuple(frozen(x.astype(np.float64)) for x in self.inputs), {
+            name: frozen(w.astype(np.float64)) for name, w in self.weights.items()
         }
 
 
@@ -45,7 +58,8 @@ def make_case(
 ) -> Case:
     """Return a case of normally distributed values times `scale`; `coarse` rounds them, so that many are equal.
 
-    `weight_shapes` are drawn like inputs; `weights` are given as they are.
+    `weight_shapes`, as stored, are drawn like inputs; `weights` are given as they are. Raises ShapeError where the
+    layer does not take these shapes.
     """
     rng = np.random.default_rng(seed)
 
@@ -53,10 +67,10 @@ def make_case(
         drawn = rng.standard_normal(shape) * 2
         return np.asarray((np.round(drawn) if coarse else drawn) * scale, np.float32)
 
-    inputs = tuple(_frozen(values(shape)) for shape in input_shapes)
+    inputs = tuple(frozen(values(shape)) for shape in input_shapes)
     stored = {name: values(shape) for name, shape in (weight_shapes or {}).items()} | dict(weights or {})
     logical = layer.weight_shapes({name: w.shape for name, w in stored.items()}, input_shapes)
-    shaped = {name: _frozen(w.reshape(logical[name]).astype(np.float32)) for name, w in stored.items()}
+    shaped = {name: frozen(w.reshape(logical[name]).astype(np.float32)) for name, w in stored.items()}
     call = LayerCall(
         layer,
         tuple(TensorType(tuple(shape)) for shape in input_shapes),
@@ -67,6 +81,7 @@ def make_case(
     return Case(call, seed, inputs, shaped)
 
 
-def _frozen(array: Array) -> Array:
+def frozen(array: Array) -> Array:
+    """Return the array, read-only from now on."""
     array.flags.writeable = False
     return array

@@ -20,11 +20,7 @@ import numpy as np
 
 from cnnrt.layer import Array
 from cnnrt.layer_call import LayerCall
-
-FLOAT32 = 2.0**-24
-FLOAT64 = 2.0**-53
-UNDERFLOW = 2.0**-126
-"""Results below the smallest normal float32 may be flushed to zero, each term of a sum among them."""
+from cnnrt.testing.agreement import UNDERFLOW
 
 Compute = Callable[[Sequence[Array], Mapping[str, Array]], Array]
 
@@ -84,7 +80,8 @@ def lrn(
     """A sum of squares, all positive, to the power beta: a relative error of the base counts beta times."""
     terms = layer.local_size ** (1 if layer.norm_region == "across_channels" else 2)
     relative = abs(layer.beta) * (4 * math.sqrt(terms) + 8) + 16
-    return relative * unit * np.abs(exact) + UNDERFLOW
+    allowed: Array = relative * unit * np.abs(exact) + UNDERFLOW
+    return allowed
 
 
 def softmax(
@@ -96,7 +93,20 @@ def softmax(
     distance = x.max(axis=axis, keepdims=True) - x
     in_sum = (exact * distance).sum(axis=axis, keepdims=True)
     relative = distance + in_sum + 4 * math.sqrt(x.shape[axis]) + 16
-    return relative * unit * exact + UNDERFLOW
+    allowed: Array = relative * unit * exact + UNDERFLOW
+    return allowed
+
+
+def batch_norm(
+    layer: Any, inputs: Sequence[Array], weights: Mapping[str, Array], unit: float, own: Compute, exact: Array
+) -> Array:
+    """A sum of three products, whichever way it is computed: x, mean and shift, each with a rounded factor."""
+    by_channel = (-1, *[1] * (exact.ndim - 2))
+    factor = np.abs(layer.affine_terms(weights)[0]).reshape(by_channel)
+    shift = np.abs(weights["shift"]).reshape(by_channel) if "shift" in weights else 0.0
+    mean = np.abs(weights["mean"]).reshape(by_channel)
+    allowed: Array = 4 * unit * (factor * (np.abs(inputs[0]) + mean) + shift) + 3 * UNDERFLOW
+    return allowed
 
 
 def eltwise(
@@ -120,6 +130,7 @@ def _sum(terms: int, exact: Array, squares: Array, unit: float) -> Array:
 
 BOUNDS = {
     "accuracy": one_rounding,
+    "batchnorm": batch_norm,
     "concat": none,
     "convolution": sum_of_products,
     "dropout": none,

@@ -7,10 +7,12 @@ from collections.abc import Callable
 import numpy as np
 from hypothesis import strategies as st
 
-from cnnrt.layer import Layer
+from cnnrt.layer import Layer, Shape
+from cnnrt.testing.case import Case, make_case
 from cnnrt_layers import (
     LRN,
     Accuracy,
+    BatchNorm,
     Concat,
     Convolution,
     Dropout,
@@ -21,7 +23,6 @@ from cnnrt_layers import (
     ReLU,
     Softmax,
 )
-from layer_suite.case import Case, make_case
 
 SEEDS = st.integers(0, 2**32 - 1)
 SCALES = st.sampled_from([1.0, 1.0, 1e-3, 1e3])
@@ -38,25 +39,29 @@ def random_cases(layer_type: str) -> st.SearchStrategy[Case]:
 
 @st.composite
 def image_shapes(draw: Draw, *, channels: int = 8, size: int = 9) -> tuple[int, int, int, int]:
+    """Draw (images, channels, rows, columns); the batch may be empty."""
     sizes = st.integers(1, size)
     return draw(BATCHES), draw(st.integers(1, channels)), draw(sizes), draw(sizes)
 
 
 @st.composite
 def tensor_shapes(draw: Draw, *, least_rank: int = 1, most_rank: int = 5) -> tuple[int, ...]:
+    """Draw a shape of any rank in between; the batch, its first size, may be empty."""
     rank = draw(st.integers(least_rank, most_rank))
     return (draw(BATCHES), *(draw(st.integers(1, 6)) for _ in range(rank - 1)))
 
 
 @st.composite
 def folded_relus(draw: Draw) -> tuple[Layer, ...]:
+    """Draw a ReLU to fold in, or nothing."""
     return (ReLU(negative_slope=draw(SLOPES)),) if draw(st.booleans()) else ()
 
 
 @st.composite
 def convolutions(draw: Draw) -> Case:
+    """Draw convolutions of every kind."""
     # Kinds that kernels specialise in are drawn on purpose: by chance they would be rare.
-    kind = draw(st.sampled_from(["any", "any", "pointwise", "depthwise"]))
+    kind = draw(st.sampled_from(["any", "any", "pointwise", "depthwise", "square", "square"]))
     plain = kind == "pointwise" and draw(st.booleans())
     group = draw(st.integers(1, 8 if kind == "depthwise" else 3))
     taken = 1 if kind == "depthwise" else draw(st.integers(1, 6))
@@ -64,15 +69,17 @@ def convolutions(draw: Draw) -> Case:
     kernel = (1, 1) if kind == "pointwise" else (draw(st.integers(1, 5)), draw(st.integers(1, 5)))
     dilation = (1, 1) if kind == "pointwise" else (draw(st.integers(1, 3)), draw(st.integers(1, 3)))
     stride = (1, 1) if plain else (draw(st.integers(1, 3)), draw(st.integers(1, 3)))
-    pad = (0, 0, 0, 0) if plain else tuple(draw(st.integers(0, 3)) for _ in range(4))
-    top, left, bottom, right = pad
+    if kind == "square":  # what Winograd's filtering is made for
+        side = draw(st.sampled_from([3, 5]))
+        kernel, dilation, stride = (side, side), (1, 1), (1, 1)
+    top, left, bottom, right = (0 if plain else draw(st.integers(0, 3)) for _ in range(4))
     height = max(1, dilation[0] * (kernel[0] - 1) + 1 - top - bottom) + draw(st.integers(0, 9))
     width = max(1, dilation[1] * (kernel[1] - 1) + 1 - left - right) + draw(st.integers(0, 9))
-    weight_shapes = {"weight": (filters, taken, *kernel)}
+    weight_shapes: dict[str, Shape] = {"weight": (filters, taken, *kernel)}
     if draw(st.booleans()):
         weight_shapes["bias"] = (filters,)
     return make_case(
-        Convolution(pad=pad, stride=stride, dilation=dilation, group=group),
+        Convolution(pad=(top, left, bottom, right), stride=stride, dilation=dilation, group=group),
         [(draw(BATCHES), group * taken, height, width)],
         weight_shapes,
         seed=draw(SEEDS),
@@ -83,6 +90,7 @@ def convolutions(draw: Draw) -> Case:
 
 @st.composite
 def poolings(draw: Draw) -> Case:
+    """Draw poolings, some of them global."""
     pool = draw(st.sampled_from(["max", "mean"]))
     counted = draw(st.booleans())
     if draw(st.integers(0, 5)) == 0:
@@ -109,6 +117,7 @@ def poolings(draw: Draw) -> Case:
 
 @st.composite
 def lrns(draw: Draw) -> Case:
+    """Draw normalisations across and within channels."""
     layer = LRN(
         local_size=draw(st.sampled_from([1, 3, 5, 7, 21])),
         alpha=draw(st.sampled_from([1e-4, 0.05, 1.0, 3.0])),
@@ -121,6 +130,7 @@ def lrns(draw: Draw) -> Case:
 
 @st.composite
 def fully_connecteds(draw: Draw) -> Case:
+    """Draw matrix products, with weights stored as a matrix or as a flat list."""
     shape = draw(tensor_shapes(least_rank=2, most_rank=4))
     axis = draw(st.sampled_from([1, 1, 1, -1, len(shape) - 1]))
     layer = FullyConnected(axis=axis)
@@ -134,12 +144,26 @@ def fully_connecteds(draw: Draw) -> Case:
 
 
 @st.composite
+def batch_norms(draw: Draw) -> Case:
+    """Draw normalisations with and without scale and shift."""
+    shape = draw(tensor_shapes(least_rank=2))
+    seed, scale = draw(SEEDS), draw(SCALES)
+    rng = np.random.default_rng(seed + 1)
+    weights = {"mean": rng.standard_normal(shape[1]) * scale, "variance": rng.random(shape[1]) * scale**2}
+    weights |= {name: rng.standard_normal(shape[1]) for name in ("scale", "shift") if draw(st.booleans())}
+    layer = BatchNorm(epsilon=draw(st.sampled_from([1e-5, 1e-3, 0.5])))
+    return make_case(layer, [shape], weights=weights, seed=seed, scale=scale, folded=draw(folded_relus()))
+
+
+@st.composite
 def relus(draw: Draw) -> Case:
+    """Draw plain and leaky ReLUs."""
     return make_case(ReLU(negative_slope=draw(SLOPES)), [draw(tensor_shapes())], seed=draw(SEEDS), scale=draw(SCALES))
 
 
 @st.composite
 def softmaxes(draw: Draw) -> Case:
+    """Draw softmaxes along any axis but the batch, with scores from flat to saturated."""
     # Not along the batch, which may be empty.
     shape = draw(tensor_shapes(least_rank=2))
     axis = draw(st.integers(1, len(shape) - 1)) - draw(st.sampled_from([0, len(shape)]))
@@ -149,6 +173,7 @@ def softmaxes(draw: Draw) -> Case:
 
 @st.composite
 def accuracies(draw: Draw) -> Case:
+    """Draw accuracies, with classes that score alike."""
     images, classes = draw(BATCHES), draw(st.integers(1, 9))
     seed = draw(SEEDS)
     labels = np.random.default_rng(seed + 1).integers(0, classes, (images, 1, 1, 1))
@@ -164,6 +189,7 @@ def accuracies(draw: Draw) -> Case:
 
 @st.composite
 def concats(draw: Draw) -> Case:
+    """Draw joins of one to four inputs along any axis."""
     shape = draw(tensor_shapes())
     axis = draw(st.integers(-len(shape), len(shape) - 1))
     lengths = draw(st.lists(st.integers(1, 5), min_size=1, max_size=4))
@@ -173,11 +199,13 @@ def concats(draw: Draw) -> Case:
 
 @st.composite
 def dropouts(draw: Draw) -> Case:
+    """Draw dropouts."""
     return make_case(Dropout(dropout_ratio=draw(st.floats(0, 1))), [draw(tensor_shapes())], seed=draw(SEEDS))
 
 
 @st.composite
 def flattens(draw: Draw) -> Case:
+    """Draw flattenings of some of the dimensions."""
     shape = draw(tensor_shapes())
     first = draw(st.integers(0, len(shape) - 1))
     last = draw(st.integers(first, len(shape) - 1))
@@ -187,15 +215,20 @@ def flattens(draw: Draw) -> Case:
 
 @st.composite
 def eltwises(draw: Draw) -> Case:
+    """Draw sums, products and maxima of one to four inputs."""
     operation = draw(st.sampled_from(["sum", "prod", "max"]))
     count = draw(st.integers(1, 4))
     coeff = [draw(st.sampled_from([1.0, -1.0, 0.25, 3.7])) for _ in range(count)]
-    layer = Eltwise(operation=operation, coeff=coeff if operation == "sum" and draw(st.booleans()) else ())
-    return make_case(layer, [draw(tensor_shapes())] * count, seed=draw(SEEDS), scale=draw(SCALES))
+    layer = Eltwise(operation=operation, coeff=tuple(coeff) if operation == "sum" and draw(st.booleans()) else ())
+    shapes = [draw(tensor_shapes())] * count
+    # Nothing is folded into a layer that does nothing: a pass drops it before.
+    folded = () if layer.is_identity(shapes) else draw(folded_relus())
+    return make_case(layer, shapes, seed=draw(SEEDS), scale=draw(SCALES), folded=folded)
 
 
 RANDOM_CASES: dict[str, Callable[[], st.SearchStrategy[Case]]] = {
     "accuracy": accuracies,
+    "batchnorm": batch_norms,
     "concat": concats,
     "convolution": convolutions,
     "dropout": dropouts,

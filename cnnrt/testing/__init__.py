@@ -1,0 +1,30 @@
+"""The conformance kit: what a layer, a backend or an importer has to hold, as tests that a plugin inherits.
+
+    from cnnrt.testing import LayerSuite
+    from cnnrt_swish import Swish
+
+    class TestSwish(LayerSuite):
+        layer = Swish
+
+Run by pytest; `cnnrt plugins verify NAME` runs the same suites over what is installed. Needs pytest and hypothesis:
+`pip install "cnnrt[testing]"`.
+"""
+
+from __future__ import annotations
+
+from cnnrt.errors import CnnrtError
+
+try:
+    import hypothesis  # noqa: F401  # asked for here, so that whoever lacks it is told what to install
+    import pytest  # noqa: F401  # likewise
+except ModuleNotFoundError as error:
+    raise CnnrtError(
+        f'cnnrt.testing needs {error.name}, which is not installed: pip install "cnnrt[testing]"'
+    ) from error
+
+from cnnrt.testing.backend_suite import BackendSuite
+from cnnrt.testing.case import Case, make_case
+from cnnrt.testing.importer_suite import ImporterSuite
+from cnnrt.testing.layer_suite import LayerSuite
+
+__all__ = ["BackendSuite", "Case", "ImporterSuite", "LayerSuite", "make_case"]

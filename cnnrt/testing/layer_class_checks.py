@@ -1,0 +1,147 @@
+"""What a layer's class has to hold before anything is computed: keys, NetFile round trip, documentation."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any, cast
+
+import attrs
+import pytest
+
+from cnnrt.errors import KeyValueError
+from cnnrt.keys import Key
+from cnnrt.layer_page import layer_page
+from cnnrt.testing.case import Case
+from cnnrt.testing.examination import examine
+from cnnrt.testing.layer_facts import LayerFacts
+from cnnrt.testing.layer_net import default_keys, stated_keys
+from cnnrt.vocabulary import layer_keys, layer_spec
+from netfile_spec import InputBlock, LayerBlock, NetFile, Vocabulary, format_netfile, parse_netfile
+from netfile_spec import layer as layer_block
+from netfile_spec.vocabulary import KINDS
+
+NO_VALUES: dict[str, tuple[Any, ...]] = {
+    "integer": ("text", 1.5, True, [1, 2, 3, 4, 5]),
+    "number": ("text", float("nan"), float("inf"), True, 10**400),
+    "boolean": ("text", 1, 0.0),
+    "integers": ("text", 1.5, True, [], ["text"]),
+    "numbers": ("text", float("nan"), [float("inf")], [True]),
+    "string": (1, 1.5, True, ["text"]),
+    "strings": (1, [1]),
+}
+"""For each kind of key, what a hostile NetFile or a hasty caller may hand in instead."""
+
+
+class LayerClassChecks(LayerFacts):
+    """Checks of the class itself."""
+
+    def test_fields_are_keys(self) -> None:
+        """Every field of the class is a key of the NetFile, declared with cnnrt.keys."""
+        assert attrs.has(cast(Any, self.layer)), (
+            f"{self.layer.__name__} is no attrs class; put @attrs.frozen(kw_only=True) above it"
+        )
+        keys = {field.name for field, _ in layer_keys(self.layer)}
+        others = [field.name for field in attrs.fields(cast(Any, self.layer)) if field.name not in keys]
+        assert not others, f"the field {', '.join(others)} is no key of a NetFile; declare it with cnnrt.keys"
+
+    def test_layers_are_frozen_values(self) -> None:
+        """Two layers of the same keys are equal, hash alike, and cannot be changed."""
+
+        def check(case: Case) -> None:
+            again = attrs.evolve(cast(Any, case.layer))
+            assert again == case.layer, "two layers of the same keys are not equal"
+            assert hash(again) == hash(case.layer), "two equal layers have different hashes"
+            with pytest.raises(attrs.exceptions.FrozenInstanceError):
+                again.type = "other"
+
+        examine(self.cases(), check, 10, none=self.none_drawn())
+
+    def test_defaults_are_values_that_keys_take(self) -> None:
+        """Each default is converted without a complaint, and stays what it is when converted again."""
+        for name, value in default_keys(self.layer).items():
+            if value is not None:
+                again = self._converted(name, list(value) if isinstance(value, tuple) else value)
+                assert again == value, f"key {name!r}: the default {value!r} becomes {again!r} when it is stated"
+
+    def test_wrong_values_are_refused(self) -> None:
+        """A key that is handed something else than it holds raises KeyValueError, and nothing else."""
+        for field, key in layer_keys(self.layer):
+            for value in NO_VALUES[key.kind]:
+                self._assert_refused(field.name, value, f"holds {KINDS[key.kind]}")
+
+    def test_bounds_of_keys_hold(self) -> None:
+        """The least and the largest value that the documentation allows are taken; what lies beyond is refused."""
+        for field, key in layer_keys(self.layer):
+            for bound, beyond in _bounds(key):
+                self._converted(field.name, bound)
+                self._assert_refused(field.name, beyond, f"is documented to be {key.bounds}")
+
+    def test_keys_survive_a_netfile(self) -> None:
+        """A layer written into a NetFile and read back is the same layer; so is one whose type is in capitals."""
+        vocabulary = Vocabulary([layer_spec(self.layer)])
+
+        def check(case: Case) -> None:
+            parameters = "under_test.msg" if self.layer.weights else None
+            for written in (self.layer.type, self.layer.type.upper()):
+                block = layer_block(written, "under_test", parameters_file=parameters, **stated_keys(case.layer))
+                text = format_netfile(NetFile([block], [InputBlock()], netfile_version=1))
+                (read,) = parse_netfile(text, vocabulary).layers
+                assert self._made(read) == case.layer, f"what was read back is another layer; the NetFile:\n{text}"
+
+        examine(self.cases(), check, 25, none=self.none_drawn())
+
+    def test_documentation_is_complete(self) -> None:
+        """Docstring, formula, every key and every weight are documented."""
+        name = self.layer.__name__
+        summary = inspect.cleandoc(self.layer.__doc__ or "").partition("\n\n")[0]
+        assert summary, f"{name} has no docstring: say in one line what the layer does"
+        assert not summary.startswith("Method generated by attrs"), f"{name} has no docstring of its own"
+        assert self.layer.formula.strip(), f"{name}.formula is empty: say what it computes, in plain text"
+        missing = [field.name for field, key in layer_keys(self.layer) if not key.doc.strip()]
+        missing += [w.name for w in self.layer.weights if not (w.doc.strip() and w.shape.strip())]
+        assert not missing, f"{name}: nothing is said about {', '.join(missing)}"
+
+    def test_page_renders(self) -> None:
+        """The documentation page that is made from the class names every key and weight."""
+        page = layer_page(self.layer)
+        for name in (*(f.name for f, _ in layer_keys(self.layer)), *(w.name for w in self.layer.weights)):
+            assert f"| `{name}` |" in page, f"the page has no row for {name!r}"
+
+    def test_example_is_a_netfile(self) -> None:
+        """The example in the documentation can be read and makes the layer."""
+        if not self.layer.example:
+            pytest.skip(f"{self.layer.__name__} states no example")
+        blocks = parse_netfile(self.layer.example, Vocabulary([layer_spec(self.layer)])).layers
+        mine = [block for block in blocks if block.type == self.layer.type]
+        assert mine, f"the example has no layer of type {self.layer.type!r}"
+        for block in mine:
+            self._made(block)
+
+    @classmethod
+    def none_drawn(cls) -> str:
+        """Return what is said where no case can be drawn."""
+        return (
+            f"no call of {cls.layer.type} could be made up from its class: override cases() in its suite, and check "
+            f"that its shape rule takes any input at all"
+        )
+
+    def _assert_refused(self, key: str, value: Any, says: str) -> None:
+        try:
+            taken = self._converted(key, value)
+        except KeyValueError:
+            return
+        raise AssertionError(f"key {key!r} {says}, but took {value!r} as {taken!r}; it should raise KeyValueError")
+
+    def _made(self, block: LayerBlock) -> Any:
+        return cast(Any, self.layer)(**block.keys)
+
+    def _converted(self, key: str, value: Any) -> Any:
+        field = getattr(attrs.fields(cast(Any, self.layer)), key)
+        return cast(Any, field.converter).converter(value, field)
+
+
+def _bounds(key: Key) -> list[tuple[float, float]]:
+    """Return each bound with a value just beyond it."""
+    step = 1 if key.kind in ("integer", "integers") else 1e-3
+    found = [] if key.minimum is None else [(key.minimum, key.minimum - step)]
+    return found if key.maximum is None else [*found, (key.maximum, key.maximum + step)]
