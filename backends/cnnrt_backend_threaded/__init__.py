@@ -1,0 +1,28 @@
+"""The threaded backend: machine code made by LLVM for the processor at hand, run on all cores.
+
+Its kernels write code for one call of one layer, for the shapes and the vector registers that are there; a segment
+runs from its first to its last step without returning to Python.
+"""
+
+from __future__ import annotations
+
+from cnnrt.backend import Backend, Kernel
+from cnnrt.hookspecs import hookimpl
+
+plugin_api = 1
+
+
+@hookimpl
+def cnnrt_backends() -> list[Backend]:
+    """Return the backend."""
+    from cnnrt_backend_threaded.backend import ThreadedBackend
+
+    return [ThreadedBackend()]
+
+
+@hookimpl
+def cnnrt_kernels() -> list[Kernel]:
+    """Return its kernels."""
+    from cnnrt_backend_threaded.kernels import threaded_kernels
+
+    return threaded_kernels()

@@ -1,0 +1,53 @@
+"""The backend: one device, the processor, and segments that run on all cores."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from cnnrt.backend import Backend, BufferSpec, Device, Segment
+from cnnrt.hardware import detect_hardware
+from cnnrt_backend_threaded.target import Machine, host_machine
+
+if TYPE_CHECKING:
+    from cnnrt_backend_threaded.segment import ThreadedSegment
+
+try:
+    import llvmlite
+except ImportError as error:
+    _missing = f"llvmlite cannot be imported ({error}): pip install llvmlite"
+else:
+    _missing = ""
+    del llvmlite
+
+
+class ThreadedBackend(Backend):
+    """Compiles layers to machine code and runs them on a team of threads. `machine`: another one than the host's."""
+
+    name = "threaded"
+    description = "all cores of the processor, in machine code made for it"
+
+    def __init__(self, machine: Machine | None = None) -> None:
+        self._machine = machine
+
+    def devices(self) -> Sequence[Device]:
+        """Return the processor; without llvmlite it cannot be used, and says so."""
+        processor = detect_hardware().processor
+        if _missing:
+            return [Device(self.name, "cpu", processor, _missing)]
+        machine = self._machine or host_machine()
+        details = {
+            "architecture": platform.machine(),
+            "threads used": str(machine.cores),
+            "vectors": f"{machine.target.vector_bits} bits, {machine.target.registers} registers",
+            "code for": machine.target.cpu,
+        }
+        return [Device(self.name, "cpu", processor, details=details)]
+
+    def compile(self, segment: Segment, buffers: Sequence[BufferSpec], threads: int | None) -> ThreadedSegment:
+        """Return the segment in machine code, for as many threads as there are cores or as are allowed."""
+        from cnnrt_backend_threaded.segment import ThreadedSegment
+
+        cores = (self._machine or host_machine()).cores
+        return ThreadedSegment(segment, buffers, cores if threads is None else min(threads, cores))

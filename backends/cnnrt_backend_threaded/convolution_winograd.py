@@ -1,0 +1,258 @@
+"""Convolution by Winograd's minimal filtering: fewer multiplications, 2.25 for each output of 3×3 instead of 9.
+
+A unit is a block of tiles, each of m × m outputs. Their inputs are transformed and kept position by position; then,
+panel after panel of the weights, each position is a matrix product, whose results are transformed back, with bias and
+ReLU. Tiles that reach over an edge go through a patch.
+
+Rounding errors grow by the transforms: `error_factor` states the bound, in units of that of a plain sum of products.
+With points 0, ±3/4, ±3/2 they are a few times smaller than with 0, ±1, ±2; sums over channels are made in blocks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from fractions import Fraction
+from typing import ClassVar
+
+import numpy as np
+
+from cnnrt.backend import Device, Packed
+from cnnrt.layer import Array
+from cnnrt.layer_call import LayerCall
+from cnnrt_backend_threaded.aligned import aligned_floats
+from cnnrt_backend_threaded.convolution_geometry import convolution_geometry
+from cnnrt_backend_threaded.cost_model import product_seconds
+from cnnrt_backend_threaded.emitter import FLOATS, I64, Code, Index, Value
+from cnnrt_backend_threaded.native_kernel import NativeKernel, apply_folded
+from cnnrt_backend_threaded.register_tile import add_products, cycles
+from cnnrt_backend_threaded.winograd_matrices import Filtering, matrices
+from cnnrt_backend_threaded.winograd_plan import VECTORS, WinogradPlan, plan_blocks
+from cnnrt_backend_threaded.winograd_tiles import place_of, read_tile, write_tile
+from cnnrt_backend_threaded.winograd_transform import apply_both_ways
+
+BLOCK = 128
+"""Channels whose products are summed up in one go."""
+SHARED_BYTES = 40e9
+"""Bytes of weights a second that come from the third cache."""
+
+
+class WinogradConvolution(NativeKernel):
+    """A square kernel of `filtering.taps`, one step at a time."""
+
+    layer = "Convolution"
+    folds = ("ReLU",)
+    filtering: ClassVar[Filtering]
+    error_factor: ClassVar[float]
+
+    def error_bound(self, plain: Array) -> Array:
+        """Return the largest bound in an image's channel, times `error_factor`.
+
+        Each output is a sum over its whole tile, in which what is not its own cancels out, but for rounding errors.
+        """
+        most = plain.max(axis=(2, 3), keepdims=True) if plain.size else plain
+        return np.broadcast_to(self.error_factor * most, plain.shape)
+
+    def can_run(self, call: LayerCall, device: Device) -> bool | str:
+        """Return True for the kernel's size without stride and dilation."""
+        g = convolution_geometry(call)
+        taps = self.filtering.taps
+        if g.kernel != (taps, taps):
+            return f"the kernel is {g.kernel[0]}×{g.kernel[1]}, not {taps}×{taps}"
+        if g.stride != (1, 1) or g.dilation != (1, 1):
+            return "the stride or the dilation is not 1"
+        return True
+
+    def estimate(self, call: LayerCall, device: Device) -> float:
+        """Return the seconds of the products and transforms, and of reading the weights for each block."""
+        p = self.plan(call)
+        g, lanes = p.geometry, self.machine.target.lanes
+        tiles = -(-p.block // p.rows) * p.blocks
+        work = 2.0 * g.groups * p.positions * tiles * p.panels * cycles(p.rows, VECTORS) * g.group_inputs
+        vectors = -(-g.group_inputs // lanes) * p.parts + p.panels * VECTORS
+        work += 6.0 * p.positions * p.all_tiles * g.groups * vectors
+        weights = self.packed_bytes(call)
+        return product_seconds(self.machine, work, weights) + weights * p.blocks / SHARED_BYTES
+
+    def parameters(self, call: LayerCall) -> Mapping[str, int | str]:
+        """Return how the work is cut."""
+        p = self.plan(call)
+        return {"tiles": p.all_tiles, "tiles_of_a_block": p.block, "output_parts": p.parts}
+
+    def workspace(self, call: LayerCall) -> int:
+        """Return the bytes of transformed inputs, products and a patch for each thread."""
+        return 4 * self.plan(call).workspace * self.machine.cores
+
+    def packed_arrays(self, call: LayerCall) -> int:
+        """Return 2: transformed weights and biases."""
+        return 2
+
+    def packed_bytes(self, call: LayerCall) -> int:
+        """Return the bytes of whole panels of transformed weights."""
+        p = self.plan(call)
+        outputs = p.geometry.groups * p.panels * p.outputs
+        return 4 * outputs * (p.positions * p.geometry.group_inputs + 1)
+
+    def pack(self, call: LayerCall, weights: Mapping[str, Array]) -> Packed:
+        """Return G w G' as [group, panel, position, input, output], computed in float64, and biases."""
+        p = self.plan(call)
+        g, transform = p.geometry, matrices(self.filtering).weight
+        packed = aligned_floats((g.groups, p.panels, p.positions, g.group_inputs, p.outputs))
+        biases = aligned_floats((g.groups, p.panels, p.outputs))
+        biases[...] = 0
+        by_group = weights["weight"].reshape(g.groups, g.group_outputs, g.group_inputs, *g.kernel)
+        for group in range(g.groups):
+            for panel in range(p.panels):  # one at a time: float64 needs room
+                chosen = by_group[group, panel * p.outputs : (panel + 1) * p.outputs].astype(np.float64)
+                rows = np.tensordot(transform, chosen, axes=(1, 2))  # [row position, output, input, kernel column]
+                both = np.tensordot(rows, transform, axes=(3, 1))  # [row position, output, input, column position]
+                target = packed[group, panel]
+                target[..., len(chosen) :] = 0
+                target[..., : len(chosen)] = both.transpose(0, 3, 2, 1).reshape(p.positions, g.group_inputs, -1)
+                if "bias" in weights:
+                    bias = weights["bias"].reshape(g.groups, -1)[group, panel * p.outputs : (panel + 1) * p.outputs]
+                    biases[group, panel, : len(bias)] = bias
+        return packed, biases
+
+    def units(self, call: LayerCall) -> int:
+        """Return parts of the panels × blocks of tiles."""
+        p = self.plan(call)
+        return p.parts * p.blocks if p.all_tiles else 0
+
+    def plan(self, call: LayerCall) -> WinogradPlan:
+        """Return how a call is cut."""
+        return plan_blocks(convolution_geometry(call), self.filtering, self.machine)
+
+    def emit(self, call: LayerCall, code: Code) -> None:
+        """Transform a block's inputs; for each panel multiply position by position and transform back."""
+        p = self.plan(call)
+        g = p.geometry
+        images, out, weights, biases = (code.argument(i) for i in range(4))
+        transformed = code.at(code.argument(4), code.mul(code.thread, p.workspace))
+        products = code.at(transformed, p.transformed)
+        patch = code.at(products, p.products)
+        forward = _input_function(code, p, self.filtering)
+        multiply = _product_function(code, p)
+        backward = _output_function(call, code, p, self.filtering)
+
+        with code.loop(code.first, code.last) as unit:
+            part, block = code.split(unit, p.blocks)
+            first_tile = code.divide(code.mul(block, p.all_tiles), p.blocks)
+            end_tile = code.divide(code.mul(code.add(block, 1), p.all_tiles), p.blocks)
+            count = code.sub(end_tile, first_tile)
+            first_panel = code.divide(code.mul(part, p.panels), p.parts)
+            end_panel = code.divide(code.mul(code.add(part, 1), p.panels), p.parts)
+            with code.loop(0, g.groups) as group:
+                with code.loop(0, count) as number:
+                    place = place_of(code, p, self.filtering, code.add(first_tile, number))
+                    target = code.at(transformed, code.mul(number, p.input_row))
+                    read_tile(code, p, self.filtering, place, images, group, patch, target, forward)
+                with code.loop(first_panel, end_panel) as panel:
+                    chosen = code.add(code.mul(group, p.panels), panel)
+                    size = g.group_inputs * p.outputs
+                    panel_weights = code.at(weights, code.mul(chosen, p.positions * size))
+                    with code.loop(0, p.positions) as position, code.loop(0, count, p.rows) as at:
+                        # The last rows overlap those before; a block of fewer rows computes some that nobody reads.
+                        row = code.larger(code.smaller(at, code.sub(count, p.rows)), 0)
+                        line = code.add(code.mul(position, p.block), row)
+                        code.call(
+                            multiply,
+                            code.at(transformed, code.mul(line, p.input_row)),
+                            code.at(panel_weights, code.mul(position, size)),
+                            code.at(products, code.mul(line, p.outputs)),
+                        )
+                    panel_biases = code.at(biases, code.mul(chosen, p.outputs))
+                    with code.loop(0, count) as number:
+                        place = place_of(code, p, self.filtering, code.add(first_tile, number))
+                        source = code.at(products, code.mul(number, p.outputs))
+                        write_tile(
+                            code, p, self.filtering, place, out, group, panel, source, panel_biases, patch, backward
+                        )
+
+
+class WinogradThree(WinogradConvolution):
+    """F(4×4, 3×3): 36 products for 16 outputs, which take 144."""
+
+    name = "winograd4x3"
+    error_factor = 3.0
+    filtering = Filtering(4, 3, tuple(Fraction(n, 4) for n in (0, 3, -3, 6, -6)))
+
+
+class WinogradFive(WinogradConvolution):
+    """F(3×3, 5×5): 49 products for 9 outputs, which take 225."""
+
+    name = "winograd3x5"
+    error_factor = 4.0
+    filtering = Filtering(3, 5, tuple(Fraction(n, 8) for n in (3, -3, 7, -7, 14, -14)))
+
+
+def _input_function(code: Code, p: WinogradPlan, filtering: Filtering) -> Value:
+    """Define B' d B for all channels of a tile: (inputs, row stride, pixel stride, transformed)."""
+    side = filtering.products
+    matrix = matrices(filtering).input
+    channels = p.geometry.group_inputs
+
+    def body(inputs: Value, row_stride: Value, pixel_stride: Value, target: Value) -> None:
+        def vector(first: Index, count: int | None) -> None:
+            block = []
+            for i in range(side):
+                line = code.add(code.mul(row_stride, i), first)
+                block.append([code.load(inputs, code.add(line, code.mul(pixel_stride, j)), count) for j in range(side)])
+            for i, row in enumerate(apply_both_ways(code, matrix, block)):
+                for j, value in enumerate(row):
+                    code.store(value, target, code.add(first, (i * side + j) * p.block * p.input_row))
+
+        whole = channels - channels % code.lanes
+        with code.loop(0, whole, code.lanes) as first:
+            vector(first, None)
+        if channels % code.lanes:
+            vector(whole, channels % code.lanes)
+
+    return code.function("forward", [FLOATS, I64, I64, FLOATS], body)
+
+
+def _product_function(code: Code, p: WinogradPlan) -> Value:
+    """Define the product of some tiles and a panel at one position: (inputs, weights, products)."""
+    offsets = [row * p.input_row for row in range(p.rows)]
+    depth = p.geometry.group_inputs
+
+    def body(inputs: Value, weights: Value, out: Value) -> None:
+        zeros = [code.zero()] * (p.rows * VECTORS)
+
+        def block(first: Index, size: int, added: bool) -> None:
+            chosen = code.at(weights, code.mul(first, p.outputs))
+            sums = add_products(code, code.at(inputs, first), offsets, chosen, VECTORS, size, zeros)
+            for i, value in enumerate(sums):
+                place = i // VECTORS * p.outputs + i % VECTORS * code.lanes
+                code.store(code.build.fadd(code.load(out, place), value) if added else value, out, place)
+
+        start = min(BLOCK, depth)
+        block(0, start, added=False)
+        whole = depth - depth % BLOCK
+        if whole > BLOCK:
+            with code.loop(BLOCK, whole, BLOCK) as first:
+                block(first, BLOCK, added=True)
+        if depth > BLOCK and depth % BLOCK:
+            block(whole, depth % BLOCK, added=True)
+
+    return code.function("multiply", [FLOATS] * 3, body)
+
+
+def _output_function(call: LayerCall, code: Code, p: WinogradPlan, filtering: Filtering) -> Value:
+    """Define A' m A with bias and ReLU for a panel of a tile: (products, biases, outputs, row and pixel stride)."""
+    side = filtering.products
+    matrix = matrices(filtering).output
+
+    def body(products: Value, biases: Value, out: Value, row_stride: Value, pixel_stride: Value) -> None:
+        with code.loop(0, p.outputs, code.lanes) as first:
+            block = [
+                [code.load(products, code.add(first, (i * side + j) * p.block * p.outputs)) for j in range(side)]
+                for i in range(side)
+            ]
+            bias = code.load(biases, first, aligned=True)
+            for i, row in enumerate(apply_both_ways(code, matrix, block)):
+                for j, value in enumerate(row):
+                    result = apply_folded(call, code, code.build.fadd(value, bias))
+                    place = code.add(code.mul(row_stride, i), code.mul(pixel_stride, j))
+                    code.store(result, out, code.add(place, first))
+
+    return code.function("backward", [FLOATS, FLOATS, FLOATS, I64, I64], body)

@@ -1,0 +1,39 @@
+"""The list of this backend's kernels."""
+
+from __future__ import annotations
+
+from cnnrt.backend import Kernel
+from cnnrt_backend_threaded.concat import CopyRuns
+from cnnrt_backend_threaded.convolution_depthwise import DepthwiseConvolution
+from cnnrt_backend_threaded.convolution_direct import DirectConvolution
+from cnnrt_backend_threaded.convolution_winograd import WinogradFive, WinogradThree
+from cnnrt_backend_threaded.eltwise import Combine
+from cnnrt_backend_threaded.fully_connected import PanelProduct
+from cnnrt_backend_threaded.identity import CopyDropout
+from cnnrt_backend_threaded.lrn import NormaliseChannels, NormaliseWindows
+from cnnrt_backend_threaded.pooling import WindowPooling
+from cnnrt_backend_threaded.relu import Rectify
+from cnnrt_backend_threaded.reorder import Transpose
+from cnnrt_backend_threaded.softmax import Exponentials
+from cnnrt_backend_threaded.target import Machine
+
+
+def threaded_kernels(machine: Machine | None = None) -> list[Kernel]:
+    """Return one instance of each kernel; they keep no state. `machine`: another one than the host's."""
+    kernels = (
+        DirectConvolution,
+        DepthwiseConvolution,
+        WinogradThree,
+        WinogradFive,
+        WindowPooling,
+        NormaliseChannels,
+        NormaliseWindows,
+        PanelProduct,
+        Rectify,
+        Exponentials,
+        CopyRuns,
+        Combine,
+        CopyDropout,
+        Transpose,
+    )
+    return [kernel(machine) for kernel in kernels]

@@ -1,0 +1,97 @@
+"""A kernel that writes machine code: how much work there is, and the code for a range of it."""
+
+from __future__ import annotations
+
+import abc
+import functools
+import operator
+from collections.abc import Mapping
+
+from cnnrt.backend import Kernel, Packed
+from cnnrt.layer import Array, Shape
+from cnnrt.layer_call import LayerCall
+from cnnrt.tensor import PLAIN
+from cnnrt_backend_threaded.emitter import Code, Value
+from cnnrt_backend_threaded.machine_code import function_address
+from cnnrt_backend_threaded.target import Machine, host_machine
+
+CHANNELS_LAST = "NHWC"
+"""The layout of images here: the channels of a pixel lie side by side, and fill vectors whatever the image's size."""
+
+
+class NativeKernel(Kernel):
+    """Base of this backend's kernels.
+
+    The work of a call is cut into units that may be computed in any order by any thread; the code computes a range of
+    them. A unit must give the same bits whoever computes it. Packed weights are a tuple of float32 arrays. Without a
+    machine the kernel is for the one that the process runs on.
+    """
+
+    backend = "threaded"
+
+    def __init__(self, machine: Machine | None = None) -> None:
+        self._machine = machine
+
+    @property
+    def machine(self) -> Machine:
+        """What code is written for."""
+        return self._machine or host_machine()
+
+    def takes(self, call: LayerCall) -> str:
+        """Return NHWC for images, the plain layout for everything else."""
+        return layout_for(call.inputs[0].shape)
+
+    def gives(self, call: LayerCall) -> str:
+        """Return NHWC for images, the plain layout for everything else."""
+        return layout_for(call.outputs[0].shape)
+
+    @abc.abstractmethod
+    def units(self, call: LayerCall) -> int:
+        """Return into how many units the work is cut; 0 where there is nothing to compute."""
+
+    def grain(self, call: LayerCall) -> int:
+        """Return how many units a thread takes at a time."""
+        return 1
+
+    @abc.abstractmethod
+    def emit(self, call: LayerCall, code: Code) -> None:
+        """Write code for the units from `code.first` to `code.last`.
+
+        Arguments are the inputs, the outputs, the packed weights and the workspace.
+        """
+
+    def pack(self, call: LayerCall, weights: Mapping[str, Array]) -> Packed:
+        """Return no arrays: for layers without weights."""
+        return ()
+
+    def packed_bytes(self, call: LayerCall) -> int:
+        """Return 0: for layers without weights."""
+        return 0
+
+    def packed_arrays(self, call: LayerCall) -> int:
+        """Return how many arrays `pack` gives."""
+        return 0
+
+    def address(self, call: LayerCall, layer_name: str) -> int:
+        """Return the address of the compiled function, which equal calls share."""
+        weights = tuple(sorted(call.weights.items()))
+        key = (type(self), self.name, self.machine.cores, call.layer, call.inputs, call.outputs, weights, call.folded)
+        what = f"{layer_name}: {self.name}"
+        return function_address(self.machine.target, key, functools.partial(self.emit, call), what)
+
+
+def layout_for(shape: Shape) -> str:
+    """Return the layout in which a value of this shape lies between this backend's kernels."""
+    return CHANNELS_LAST if len(shape) == 4 else PLAIN
+
+
+def slopes(call: LayerCall) -> tuple[float, ...]:
+    """Return the slopes of the ReLUs that are folded into a call."""
+    return tuple(float(operator.attrgetter("negative_slope")(layer)) for layer in call.folded)
+
+
+def apply_folded(call: LayerCall, code: Code, vector: Value) -> Value:
+    """Return a vector of results after the ReLUs that are folded into the call."""
+    for slope in slopes(call):
+        vector = code.rectify(vector, slope)
+    return vector

@@ -1,0 +1,316 @@
+"""The code that threads run between kernels: dealing out units of work, waiting for one another, joining and leaving.
+
+A step's units are dealt out in ranges, one for each thread, so that a thread meets the same images again in the next
+step; who has finished his own takes from the others. A step is over when all of its units are done, whoever did them.
+So nobody waits for a thread that sleeps, and one that wakes up late joins at the step that is under way.
+
+Everything the threads share lies in two blocks of 64-bit words, in lines of eight (64 bytes, so that what one thread
+writes often shares no cache line with what others write):
+
+    team     line 0: the call's number, odd while it is under way
+             line 1: threads inside
+             line 2: next thread's index
+             line 3: steps, their count, threads allowed, stop, address of the function that yields the processor
+    a step   line 0: function, arguments, units, grain
+             line 1: units done
+             line 2 + t: next unit of thread t's range
+
+Joining is Dekker's handshake: a thread announces itself, then looks again whether the call is still under way; the
+caller ends the call, then looks whether anybody is inside. Both are sequentially consistent, so one of the two sees the
+other.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+from typing import Any
+
+import attrs
+from llvmlite import ir
+
+from cnnrt_backend_threaded.emitter import I64, KERNEL, VOID
+from cnnrt_backend_threaded.machine_code import compile_module
+from cnnrt_backend_threaded.target import host_target
+
+LINE = 8
+"""Words of a cache line."""
+TEAM_LINES = 4
+STEP_LINES = 2
+"""Lines of a step beside those of the threads."""
+CALL, INSIDE, NEXT, STEPS = (line * LINE for line in range(TEAM_LINES))
+COUNT, THREADS, STOP, YIELD = (STEPS + word for word in range(1, 5))
+DONE, RANGES = LINE, STEP_LINES * LINE
+PAUSES = 256
+"""Pauses between two offers of the processor to others: a thread that is waited for may need this very core."""
+
+PAUSE = {"x86_64": "pause", "amd64": "pause", "i686": "pause", "aarch64": "yield", "arm64": "yield"}
+"""The instruction that tells a processor that it is in a waiting loop, by architecture."""
+
+WORDS = ir.PointerType(I64)
+
+
+@attrs.frozen
+class TeamCode:
+    """The functions as they are called from Python; all release the interpreter's lock.
+
+    - `run(team, steps, count, threads)` computes steps as thread 0 and returns when all are done.
+    - `serve(team, seen, spins)` computes as another thread in every call after number `seen`; returns the latest call's
+      number when `spins` pauses went by without one, or -1 when the team is to stop.
+    - `pause(count)` only waits: to learn how long a pause is.
+    """
+
+    run: Any
+    serve: Any
+    pause: Any
+
+
+@functools.cache
+def team_code() -> TeamCode:
+    """Return the functions, compiled once for each process."""
+    found = compile_module(_module(), host_target(), ["run", "serve", "pause"])
+    word, place = ctypes.c_int64, ctypes.c_void_p
+    return TeamCode(
+        ctypes.CFUNCTYPE(None, place, place, word, word)(found["run"]),
+        ctypes.CFUNCTYPE(word, place, word, word)(found["serve"]),
+        ctypes.CFUNCTYPE(None, word)(found["pause"]),
+    )
+
+
+def _module() -> str:
+    module = ir.Module()
+    module.triple = host_target().triple
+    walk = _walk(module)
+    _run(module, walk)
+    _serve(module, walk)
+    _pause(module)
+    return str(module)
+
+
+class _Words:
+    """Instructions on shared words."""
+
+    def __init__(self, function: Any) -> None:
+        self.function = function
+        self.build = ir.IRBuilder(function.append_basic_block("entry"))
+
+    def blocks(self, *names: str) -> list[Any]:
+        return [self.function.append_basic_block(name) for name in names]
+
+    def at(self, words: Any, index: Any) -> Any:
+        return self.build.gep(words, [I64(index) if isinstance(index, int) else index])
+
+    def read(self, words: Any, index: Any, order: str = "acquire") -> Any:
+        return self.build.load_atomic(self.at(words, index), order, 8)
+
+    def write(self, words: Any, index: Any, value: Any, order: str = "monotonic") -> None:
+        self.build.store_atomic(value, self.at(words, index), order, 8)
+
+    def fetch_add(self, words: Any, index: Any, value: Any, order: str = "seq_cst") -> Any:
+        return self.build.atomic_rmw("add", self.at(words, index), value, order)
+
+    def pause(self) -> None:
+        """Tell the processor that this is a waiting loop."""
+        instruction = PAUSE.get(self.function.module.triple.partition("-")[0], "")
+        self.build.asm(ir.FunctionType(VOID, []), instruction, "~{memory}", [], True)
+
+    def wait(self, team: Any, ready: Any) -> None:
+        """Pause until `ready()` emits a true condition, and offer the processor to others now and then."""
+        before = self.build.block
+        head, body, offer, after = self.blocks("wait", "pausing", "offer", "ready")
+        self.build.branch(head)
+        self.build.position_at_end(head)
+        pauses = self.build.phi(I64)
+        pauses.add_incoming(I64(0), before)
+        self.build.cbranch(ready(), after, body)
+        self.build.position_at_end(body)
+        self.pause()
+        more = self.build.add(pauses, I64(1))
+        pauses.add_incoming(more, body)
+        self.build.cbranch(self.build.icmp_unsigned("==", self.build.urem(more, I64(PAUSES)), I64(0)), offer, head)
+        self.build.position_at_end(offer)
+        kind = ir.PointerType(ir.FunctionType(ir.IntType(32), []))
+        self.build.call(self.build.inttoptr(self.build.load(self.at(team, YIELD)), kind), [])
+        pauses.add_incoming(more, offer)
+        self.build.branch(head)
+        self.build.position_at_end(after)
+
+    def loop(self, stop: Any, body: Any) -> None:
+        """Emit `body(index)` for the indices below `stop`."""
+        before = self.build.block
+        head, inside, after = self.blocks("loop", "body", "after")
+        self.build.branch(head)
+        self.build.position_at_end(head)
+        index = self.build.phi(I64)
+        index.add_incoming(I64(0), before)
+        self.build.cbranch(self.build.icmp_unsigned("<", index, stop), inside, after)
+        self.build.position_at_end(inside)
+        body(index)
+        index.add_incoming(self.build.add(index, I64(1)), self.build.block)
+        self.build.branch(head)
+        self.build.position_at_end(after)
+
+    def step(self, steps: Any, index: Any, threads: Any) -> Any:
+        """Return the place of a step."""
+        lines = self.build.add(threads, I64(STEP_LINES))
+        return self.at(steps, self.build.mul(index, self.build.mul(lines, I64(LINE))))
+
+    def bound(self, units: Any, threads: Any, thread: Any) -> Any:
+        """Return the first unit of a thread's range, rounded up so that a single unit is the caller's."""
+        product = self.build.mul(units, thread)
+        return self.build.udiv(self.build.add(product, self.build.sub(threads, I64(1))), threads)
+
+
+def _walk(module: Any) -> Any:
+    """walk(team, steps, count, threads, thread): take part in all steps."""
+    function = ir.Function(module, ir.FunctionType(VOID, [WORDS, WORDS, I64, I64, I64]), "walk")
+    function.linkage = "internal"
+    team, steps, count, threads, thread = function.args
+    words = _Words(function)
+    build = words.build
+
+    def take_part(index: Any) -> None:
+        step = words.step(steps, index, threads)
+        code = build.inttoptr(build.load(words.at(step, 0)), ir.PointerType(KERNEL))
+        arguments = build.inttoptr(build.load(words.at(step, 1)), WORDS)
+        units, grain = build.load(words.at(step, 2)), build.load(words.at(step, 3))
+
+        def take_from(neighbour: Any) -> None:
+            whose = build.urem(build.add(thread, neighbour), threads)
+            place = build.add(I64(RANGES), build.mul(whose, I64(LINE)))
+            end = words.bound(units, threads, build.add(whose, I64(1)))
+            again, take, over = words.blocks("again", "take", "over")
+            build.branch(again)
+            build.position_at_end(again)
+            first = words.fetch_add(step, place, grain, "monotonic")
+            build.cbranch(build.icmp_unsigned("<", first, end), take, over)
+            build.position_at_end(take)
+            beyond = build.add(first, grain)
+            last = build.select(build.icmp_unsigned("<", beyond, end), beyond, end)
+            build.call(code, [arguments, first, last, thread])
+            words.fetch_add(step, DONE, build.sub(last, first), "acq_rel")
+            build.branch(again)
+            build.position_at_end(over)
+
+        def done() -> Any:
+            return build.icmp_unsigned(">=", words.read(step, DONE), units)
+
+        with build.if_then(build.not_(done())):
+            words.loop(threads, take_from)
+            words.wait(team, done)
+
+    words.loop(count, take_part)
+    build.ret_void()
+    return function
+
+
+def _run(module: Any, walk: Any) -> None:
+    function = ir.Function(module, ir.FunctionType(VOID, [WORDS, WORDS, I64, I64]), "run")
+    team, steps, count, threads = function.args
+    words = _Words(function)
+    build = words.build
+    alone, together = words.blocks("alone", "together")
+    build.cbranch(build.icmp_unsigned("==", threads, I64(1)), alone, together)
+
+    build.position_at_end(alone)
+
+    def compute(index: Any) -> None:
+        step = words.step(steps, index, threads)
+        units = build.load(words.at(step, 2))
+        with build.if_then(build.icmp_unsigned("!=", units, I64(0))):
+            code = build.inttoptr(build.load(words.at(step, 0)), ir.PointerType(KERNEL))
+            arguments = build.inttoptr(build.load(words.at(step, 1)), WORDS)
+            build.call(code, [arguments, I64(0), units, I64(0)])
+
+    words.loop(count, compute)
+    build.ret_void()
+
+    build.position_at_end(together)
+
+    def reset(index: Any) -> None:
+        step = words.step(steps, index, threads)
+        units = build.load(words.at(step, 2))
+        words.write(step, DONE, I64(0))
+
+        def reset_range(thread: Any) -> None:
+            place = build.add(I64(RANGES), build.mul(thread, I64(LINE)))
+            words.write(step, place, words.bound(units, threads, thread))
+
+        words.loop(threads, reset_range)
+
+    words.loop(count, reset)
+    for place, value in ((STEPS, build.ptrtoint(steps, I64)), (COUNT, count), (THREADS, threads), (NEXT, I64(1))):
+        words.write(team, place, value)
+    words.fetch_add(team, CALL, I64(1))
+    build.call(walk, [team, steps, count, threads, I64(0)])
+    words.fetch_add(team, CALL, I64(1))
+    words.wait(team, lambda: build.icmp_signed("==", words.read(team, INSIDE, "seq_cst"), I64(0)))
+    build.ret_void()
+
+
+def _serve(module: Any, walk: Any) -> None:
+    function = ir.Function(module, ir.FunctionType(I64, [WORDS, I64, I64]), "serve")
+    team, first_seen, spins = function.args
+    words = _Words(function)
+    build = words.build
+    entry = build.block
+    fresh, look, check, tired, rest, join, inside, member, leave, stop, sleep = words.blocks(
+        "fresh", "look", "check", "tired", "rest", "join", "inside", "member", "leave", "stop", "sleep"
+    )
+    build.branch(fresh)
+    build.position_at_end(fresh)
+    seen = build.phi(I64)
+    seen.add_incoming(first_seen, entry)
+    build.branch(look)
+
+    build.position_at_end(look)
+    pauses = build.phi(I64)
+    pauses.add_incoming(I64(0), fresh)
+    number = words.read(team, CALL)
+    under_way = build.icmp_unsigned("==", build.and_(number, I64(1)), I64(1))
+    build.cbranch(build.and_(under_way, build.icmp_unsigned("!=", number, seen)), join, check)
+    build.position_at_end(check)
+    build.cbranch(build.icmp_unsigned("!=", words.read(team, STOP), I64(0)), stop, tired)
+    build.position_at_end(tired)
+    more = build.add(pauses, I64(1))
+    build.cbranch(build.icmp_unsigned("<", more, spins), rest, sleep)
+    build.position_at_end(rest)
+    words.pause()
+    pauses.add_incoming(more, rest)
+    build.branch(look)
+
+    build.position_at_end(join)
+    words.fetch_add(team, INSIDE, I64(1))
+    still = build.icmp_unsigned("==", words.read(team, CALL, "seq_cst"), number)
+    build.cbranch(still, inside, leave)
+    build.position_at_end(inside)
+    steps = build.inttoptr(words.read(team, STEPS), WORDS)
+    count, threads = words.read(team, COUNT), words.read(team, THREADS)
+    thread = words.fetch_add(team, NEXT, I64(1))
+    build.cbranch(build.icmp_unsigned("<", thread, threads), member, leave)
+    build.position_at_end(member)
+    build.call(walk, [team, steps, count, threads, thread])
+    build.branch(leave)
+    build.position_at_end(leave)
+    words.fetch_add(team, INSIDE, I64(-1))
+    seen.add_incoming(number, leave)
+    build.branch(fresh)
+
+    build.position_at_end(stop)
+    build.ret(I64(-1))
+    build.position_at_end(sleep)
+    build.ret(seen)
+
+
+def _pause(module: Any) -> None:
+    function = ir.Function(module, ir.FunctionType(VOID, [I64]), "pause")
+    words = _Words(function)
+    words.loop(function.args[0], lambda index: words.pause())
+    words.build.ret_void()
+
+
+def yield_address() -> int:
+    """Return the address of the C function that offers the processor to other threads."""
+    library = getattr(ctypes, "windll", None)
+    function = ctypes.CDLL(None).sched_yield if library is None else library.kernel32.SwitchToThread
+    return ctypes.cast(function, ctypes.c_void_p).value or 0
