@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 try:
     import llvmlite
 except ImportError as error:
-    _missing = f"llvmlite cannot be imported ({error}): pip install llvmlite"
+    _missing = f"llvmlite cannot be imported ({error}): pip install cnnrt[threaded]"
 else:
     _missing = ""
     del llvmlite

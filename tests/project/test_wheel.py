@@ -20,6 +20,7 @@ PACKAGES = {
     "netfile_spec",
     "cnnrt_layers",
     "cnnrt_backend_sequential",
+    "cnnrt_backend_threaded",
     "cnnrt_import_caffe",
     "cnnrt_import_onnx",
 }
@@ -91,6 +92,7 @@ def test_its_metadata_states_version_python_and_command(wheel: Path) -> None:
     assert dict(points["cnnrt.plugins"]) == {
         "layer.cnnrt": "cnnrt_layers",
         "backend.sequential": "cnnrt_backend_sequential",
+        "backend.threaded": "cnnrt_backend_threaded",
         "importer.caffe": "cnnrt_import_caffe",
         "importer.onnx": "cnnrt_import_onnx",
     }

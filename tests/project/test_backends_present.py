@@ -1,0 +1,33 @@
+"""No backend is skipped whole: where this suite runs, each that ships with cnnrt can be used, and is chosen as stated."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from cnnrt import Net
+from cnnrt.demo import demo_netfile
+from cnnrt.plugins import PluginHost
+
+
+@pytest.fixture
+def host(monkeypatch: pytest.MonkeyPatch) -> PluginHost:
+    """A host that sees everything that is installed."""
+    monkeypatch.delenv("CNNRT_PLUGINS_BLOCK", raising=False)
+    host = PluginHost()
+    host.records()  # now, while nothing is blocked
+    return host
+
+
+@pytest.mark.parametrize("name", ["sequential", "threaded"])
+def test_every_backend_that_ships_can_be_used_here(host: PluginHost, name: str) -> None:
+    assert [device.problem for device in host.backends()[name].devices()] == [""]
+
+
+def test_parallel_takes_the_fastest_and_agrees_with_sequential(host: PluginHost) -> None:
+    x = np.random.default_rng(0).random((16, 1, 28, 28), dtype=np.float32) / 4
+    with Net(demo_netfile(), plugins=host) as net, Net(demo_netfile(), execution_mode="sequential") as plain:
+        np.testing.assert_allclose(net.compute(x), plain.compute(x), atol=1e-6)
+        assert "threaded" in net.plan.backends
+        assert plain.plan.backends == ("sequential",)
+        assert not net.plan.fallbacks
