@@ -1,4 +1,4 @@
-"""No backend is skipped whole: where this suite runs, each that ships with cnnrt can be used, and is chosen as stated."""
+"""No backend is skipped whole: where this suite runs, each that ships with cnnrt can be used, and is chosen so."""
 
 from __future__ import annotations
 
