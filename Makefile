@@ -8,7 +8,10 @@ endif
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 
-.PHONY: help demo test lint format docs clean
+# How long `make fuzz` runs, all readers together.
+SECONDS ?= 60
+
+.PHONY: help demo test lint fuzz format docs clean
 
 help: ## what can be made
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -23,6 +26,9 @@ lint: $(VENV)/.lint ## ruff and mypy --strict
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+fuzz: $(VENV)/.run ## hostile files for every reader, for SECONDS=60
+	$(BIN)/python -m fuzz --seconds $(SECONDS) --seed $$(date +%s)
 
 format: $(VENV)/.lint ## put the code in its standard form
 	$(BIN)/ruff check --fix .

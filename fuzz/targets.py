@@ -1,0 +1,28 @@
+"""All targets by name."""
+
+from __future__ import annotations
+
+from fuzz import arrays, caffe, image, labels, model_folder, netfile, parameters, planted_faults
+from fuzz.target import Target
+
+TARGETS = (
+    netfile.TARGET,
+    parameters.NEW,
+    parameters.OLD,
+    caffe.PROTOTXT,
+    caffe.CAFFEMODEL,
+    caffe.MEAN,
+    arrays.NPY,
+    arrays.NPZ,
+    image.TARGET,
+    labels.TARGET,
+    model_folder.TARGET,
+)
+
+
+def find(name: str) -> Target:
+    """Return the target of this name, those of planted_faults.py included."""
+    for target in (*TARGETS, *planted_faults.TARGETS):
+        if target.name == name:
+            return target
+    raise SystemExit(f"there is no target {name!r}: {', '.join(t.name for t in TARGETS)}")
