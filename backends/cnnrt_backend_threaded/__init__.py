@@ -6,6 +6,8 @@ runs from its first to its last step without returning to Python.
 
 from __future__ import annotations
 
+from importlib.util import find_spec
+
 from cnnrt.backend import Backend, Kernel
 from cnnrt.hookspecs import hookimpl
 
@@ -22,7 +24,9 @@ def cnnrt_backends() -> list[Backend]:
 
 @hookimpl
 def cnnrt_kernels() -> list[Kernel]:
-    """Return its kernels."""
+    """Return its kernels; none where llvmlite is missing, which the backend's device says."""
+    if find_spec("llvmlite") is None:
+        return []
     from cnnrt_backend_threaded.kernels import threaded_kernels
 
     return threaded_kernels()

@@ -350,7 +350,8 @@ def test_an_installed_strangers_package_runs_in_a_network(tmp_path: Path, monkey
     assert any(r.origin == "swish 1.2" and r.provides == ["Swish"] for r in host.records())
 
 
-def test_what_ships_with_cnnrt_comes_in_by_the_same_door() -> None:
+def test_what_ships_with_cnnrt_comes_in_by_the_same_door(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CNNRT_PLUGINS_BLOCK", raising=False)
     host = PluginHost()
     records = {(r.kind, r.name): r for r in host.records() if r.distribution == "cnnrt"}
     assert {("layer", "cnnrt"), ("backend", "sequential"), ("importer", "caffe")} <= set(records)
