@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,7 +10,7 @@ import numpy as np
 
 from cnnrt.errors import InputError
 from cnnrt.layer import Array
-from cnnrt.npy_file import tolerant, why_unreadable
+from cnnrt.npy_file import read_npy_header, tolerant, why_unreadable
 from netfile_spec.parameters.written_beside import written_beside
 
 LARGEST_RATIO = 20
@@ -75,10 +74,8 @@ def _read_member(path: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo) 
     if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         raise InputError(f"{path}: {member.filename}: compressed in a way that numpy.savez never uses")
     with archive.open(member) as stream:
-        version = np.lib.format.read_magic(stream)
-        read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-        shape, _, dtype = read_header(stream)
-    if math.prod(shape) * dtype.itemsize > member.file_size:
-        raise InputError(f"{path}: {member.filename}: holds less than its header's shape {shape}")
+        header = read_npy_header(stream)
+    if header.nbytes > member.file_size:
+        raise InputError(f"{path}: {member.filename}: holds less than its header's shape {header.shape}")
     with archive.open(member) as stream:
         return np.asarray(np.lib.format.read_array(stream, allow_pickle=False))

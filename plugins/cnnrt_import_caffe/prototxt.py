@@ -15,7 +15,7 @@ from google.protobuf import text_format
 
 from cnnrt.errors import ImportFailure, Position, Problem
 from cnnrt_import_caffe.messages import message_class
-from cnnrt_import_caffe.text_tree import MOST_TOKENS, Entry, TextTree, one_token_a_line, scan
+from cnnrt_import_caffe.text_tree import LONGEST_TOKEN, MOST_TOKENS, Entry, TextTree, one_token_a_line, scan
 from netfile_spec.limits import MAX_BLOCKS
 
 _MOST_BYTES = 2 << 20
@@ -48,7 +48,8 @@ def read_prototxt(path: Path) -> Prototxt:
     if tree.depth > _MOST_DEPTH:
         raise _failure(path, text, Problem(f"blocks nested more than {_MOST_DEPTH} deep"))
     if not tree.whole:
-        raise _failure(path, text, Problem(f"more than {MOST_TOKENS:,} words and marks: not the text of a net"))
+        limits = f"more than {MOST_TOKENS:,} words and marks, or one of more than {LONGEST_TOKEN:,} characters"
+        raise _failure(path, text, Problem(f"{limits}: not the text of a net"))
     if sum(1 for _ in tree.top.all("layer", "layers")) > MAX_BLOCKS:
         raise _failure(path, text, Problem(f"more than {MAX_BLOCKS:,} layers"))
     net = message_class("NetParameter")()

@@ -27,6 +27,9 @@ _OPEN, _CLOSE = "{<", "}>"
 MOST_TOKENS = 150_000
 """The most words, strings and marks of a text; the largest nets of Caffe's time have about 50,000."""
 
+LONGEST_TOKEN = 65_536
+"""Characters of a word or string; the library takes more than 150 bytes for each while it looks for the end."""
+
 
 def one_token_a_line(text: str) -> str:
     """Return a text that means the same, with every token on a line of its own and without comments."""
@@ -62,7 +65,8 @@ class Entry:
 class TextTree:
     """A scanned text: the top block, the deepest nesting, and where lines start.
 
-    `whole` is False for a text of more than MOST_TOKENS, of which only the beginning was scanned.
+    `whole` is False for a text of more than MOST_TOKENS, or with one above LONGEST_TOKEN, of which only the beginning
+    was scanned.
     """
 
     top: Entry
@@ -82,13 +86,14 @@ def scan(text: str) -> TextTree:
     # For each open block: the block, the key that waits for its value, and whether inside a [list] of values.
     blocks: list[tuple[Entry, Entry | None, bool]] = []
     block, key, in_list, awaits_value, depth = top, None, False, False, 1
-    tokens = 0
+    tokens, whole = 0, True
     for match in _TOKEN.finditer(text):
         token, offset = match.group(), match.start()
         if match.lastgroup == "skip":
             continue
         tokens += 1
-        if tokens > MOST_TOKENS:
+        if tokens > MOST_TOKENS or len(token) > LONGEST_TOKEN:
+            whole = False
             break
         if match.lastgroup == "mark":
             if token in _OPEN:
@@ -113,4 +118,4 @@ def scan(text: str) -> TextTree:
         elif match.lastgroup == "word":
             key = Entry(token, offset)
     starts = (0, *(match.end() for match in re.finditer("\n", text)))
-    return TextTree(top, depth, tokens <= MOST_TOKENS, starts)
+    return TextTree(top, depth, whole, starts)

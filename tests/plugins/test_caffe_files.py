@@ -229,6 +229,7 @@ def test_escapes_that_python_does_not_know_warn_nobody(tmp_path: Path) -> None:
         ("layer{}" * 8193, "more than 8,192 layers"),
         ("layers{}" * 8193, "more than 8,192 layers"),
         ('layer{type:"ReLU"}' + "a:1 " * 50_000, "more than 150,000 words and marks"),
+        ('layer{type:"ReLU" name:"' + "a" * 65_536 + '"}', "one of more than 65,536 characters"),
     ],
 )
 def test_a_prototxt_of_more_than_any_net_has_is_refused_before_it_is_parsed(
