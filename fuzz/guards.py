@@ -56,9 +56,12 @@ _WRITES += ("os.utime", "os.mkfifo", "os.mknod", "shutil.", "tempfile.")
 _LOOKS = ("os.listdir", "os.scandir", "os.walk", "glob.")
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 
-# What the interpreter and the libraries read for themselves: their own files, and the size of the machine's memory.
+# What the interpreter and the libraries read for themselves: their own files.
 _OWN = tuple(os.path.realpath(p) for p in {*sys.path, sys.prefix, sys.base_prefix} if p)
-_OWN_FILES = ("/proc/meminfo", "/proc/cpuinfo", "/proc/stat", "/proc/zoneinfo", "/proc/self/status")
+# What cnnrt and psutil read of the machine: its memory, its processors, the limits of its control groups.
+_MACHINE = re.compile(
+    r"/proc/(meminfo|cpuinfo|stat|zoneinfo|[0-9]+/(cgroup|mountinfo|status))|/sys/(fs/cgroup|devices/system)/.*"
+)
 _MODULE = re.compile(
     r".*(\.py|\.pyc|\.so|\.pyd|\.dist-info(/.*)?|\.egg-info(/.*)?|\.egg-link|\.pth|\.zip)$|.*/__pycache__(/.*)?$"
 )
@@ -138,7 +141,7 @@ class Watch:
             return ""
         if real == self.folder or real.startswith(self.folder + os.sep):
             return f"writes {real}" if writing and not self.writes else ""
-        if not writing and (self._is_own(real) or real in _OWN_FILES):
+        if not writing and (self._is_own(real) or _MACHINE.fullmatch(real)):
             return ""
         return f"{'writes' if writing else 'opens'} {real}"
 

@@ -42,10 +42,12 @@ def run(target: str, *, seed: int, first: int, count: int, seconds: float, limit
 
 
 def _work(target: str, seed: int, first: int, count: int, seconds: float, limit: float) -> tuple[Report, bool]:
-    with tempfile.NamedTemporaryFile(prefix="cnnrt-fuzz-") as status:
-        status.write(struct.pack("<q", -1))
-        status.flush()
-        arguments = [target, str(seed), str(first), str(count), str(seconds), str(limit), status.name]
+    in_memory = "/dev/shm" if Path("/dev/shm").is_dir() else None
+    # The folder is made here, since a worker that dies cannot clean up.
+    with tempfile.TemporaryDirectory(prefix="cnnrt-fuzz-", dir=in_memory) as folder:
+        status = Path(folder, "status")
+        status.write_bytes(struct.pack("<q", -1))
+        arguments = [target, str(seed), str(first), str(count), str(seconds), str(limit), folder]
         command = [sys.executable, "-m", "fuzz.worker", *arguments]
         root = Path(__file__).resolve().parents[1]
         with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=root, text=True) as worker:
@@ -55,7 +57,7 @@ def _work(target: str, seed: int, first: int, count: int, seconds: float, limit:
                     output, errors = worker.communicate(timeout=0.5)
                     break
                 except subprocess.TimeoutExpired:
-                    now = _number(status.name)
+                    now = _number(status)
                     if now != at:
                         at, since = now, time.monotonic()
                     elif time.monotonic() - since > PATIENCE * limit + 60 * (at < 0):
@@ -64,7 +66,7 @@ def _work(target: str, seed: int, first: int, count: int, seconds: float, limit:
             stated: dict[str, Any] = json.loads(output.splitlines()[-1])
             stated |= {"errors": Counter(stated["errors"]), "found": Counter(stated["found"])}
             return Report(**stated), False
-        number = _number(status.name)
+        number = _number(status)
         if number < 0:
             raise RuntimeError(f"{target}: the worker did not start:\n{errors}")
         what = f"the worker died (exit code {worker.returncode}): {errors[-300:].strip()}"
@@ -73,8 +75,8 @@ def _work(target: str, seed: int, first: int, count: int, seconds: float, limit:
         return report, True
 
 
-def _number(status: str) -> int:
-    (number,) = struct.unpack("<q", Path(status).read_bytes())
+def _number(status: Path) -> int:
+    (number,) = struct.unpack("<q", status.read_bytes())
     return int(number)
 
 

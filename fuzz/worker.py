@@ -7,7 +7,6 @@ import json
 import mmap
 import re
 import struct
-import tempfile
 import time
 import traceback
 import warnings
@@ -144,15 +143,10 @@ def main() -> None:
     parser.add_argument("count", type=int)
     parser.add_argument("seconds", type=float)
     parser.add_argument("limit", type=float)
-    parser.add_argument("status", type=Path)
+    parser.add_argument("folder", type=Path, help="an empty one, but for `status`, which holds the current number")
     given = parser.parse_args()
-    parent = "/dev/shm" if Path("/dev/shm").is_dir() else None
-    with (
-        tempfile.TemporaryDirectory(prefix="cnnrt-fuzz-", dir=parent) as folder,
-        given.status.open("r+b") as stream,
-        mmap.mmap(stream.fileno(), 8) as at,
-    ):
-        model = Path(folder, "model")
+    with (given.folder / "status").open("r+b") as stream, mmap.mmap(stream.fileno(), 8) as at:
+        model = given.folder / "model"
         model.mkdir()
         until = time.monotonic() + given.seconds
         report = read_inputs(_target(given.target), model, given.seed, given.first, given.count, until, given.limit, at)
