@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import atexit
 import os
+import shutil
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -13,6 +16,10 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 # The core's suite speaks of the backend that is always there. The threaded one needs an extra; tests/backends and
 # tests/project/test_backends_present.py hand it to plugin hosts of their own.
 os.environ.setdefault("CNNRT_PLUGINS_BLOCK", "backend.threaded")
+
+# No test reads or writes what the user's own runs remember; processes that tests start inherit this.
+os.environ["CNNRT_CACHE"] = tempfile.mkdtemp(prefix="cnnrt-tests-")
+atexit.register(shutil.rmtree, os.environ["CNNRT_CACHE"], ignore_errors=True)
 
 # A property test does not fail for being slow on a busy machine. In CI it tries the same examples each time, so
 # that a red run means that the change is at fault.
