@@ -127,8 +127,9 @@ def _write(model: ImportedModel, folder: Path, layout: Layout, options: Preproce
 
 def _bytes_needed(net: Net) -> int:
     """Return the bytes that a batch takes; without stated input shapes those of the weights alone."""
-    if all(i.shape for i in net.graph.inputs):
-        return net.plan_for({i.name: (CEILING_BATCH, *(i.shape or ())) for i in net.graph.inputs}).memory.peak
+    if all(i.shape is not None for i in net.graph.inputs):
+        shapes = {i.name: (i.batch or CEILING_BATCH, *(i.shape or ())) for i in net.graph.inputs}
+        return net.plan_for(shapes).memory.peak
     return sum(node.weights.nbytes for node in net.graph.nodes if node.weights)
 
 

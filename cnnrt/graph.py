@@ -22,10 +22,14 @@ _LONGEST_SHOWN = 100
 
 @attrs.frozen
 class GraphInput:
-    """A value handed in: its name and the shape of one item (no batch dimension), None where not stated."""
+    """A value handed in: its name and the shape of one item (no batch dimension), None where not stated.
+
+    `batch`: the only number of items that the network takes; None: any.
+    """
 
     name: str
     shape: Shape | None = None
+    batch: int | None = None
 
 
 @attrs.frozen

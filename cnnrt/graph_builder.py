@@ -54,7 +54,7 @@ class _Builder:
         for block in blocks:
             self._claim(block.name, block.key_positions.get("name", block.position), "input")
             self._write(block.name, block.name)
-            inputs.append(GraphInput(block.name, block.shape))
+            inputs.append(GraphInput(block.name, block.shape, block.batch))
         nodes: list[Node] = []
         previous = blocks[0].name
         for layer_block in self.netfile.layers:

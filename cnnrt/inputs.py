@@ -52,9 +52,9 @@ def check_inputs(expected: Sequence[GraphInput], images: Any) -> Batch:
         singles.add(single)
     if len(singles) > 1:
         raise InputError("some inputs are single items and some are batches: hand in batches for all")
-    batches = {len(a) for a in arrays.values()}
-    if len(batches) > 1:
-        sizes = ", ".join(f"{name} {len(a)}" for name, a in arrays.items())
+    free = {i.name: len(arrays[i.name]) for i in expected if i.batch is None}
+    if len(set(free.values())) > 1:
+        sizes = ", ".join(f"{name} {count}" for name, count in free.items())
         raise InputError(f"all inputs must hold the same number of items, got {sizes}")
     return Batch(arrays, singles == {True})
 
@@ -62,7 +62,8 @@ def check_inputs(expected: Sequence[GraphInput], images: Any) -> Batch:
 def check_shapes(expected: Sequence[GraphInput], shapes: Any) -> dict[str, Shape]:
     """Return full input shapes by name, from a dict, from one shape for an only input, or (None) from the NetFile.
 
-    What the NetFile states is taken with a batch of 1. Raises InputError where a shape is missing or odd.
+    What the NetFile states is taken with a batch of 1, or the only one that the network takes. Raises InputError where
+    a shape is missing or odd.
     """
     if shapes is None:
         unknown = [i for i in expected if i.shape is None]
@@ -71,7 +72,7 @@ def check_shapes(expected: Sequence[GraphInput], shapes: Any) -> dict[str, Shape
                 f"the NetFile does not state the shape of {_names(unknown)}: say which, for example "
                 "net.prepare((1, 3, 227, 227)), or --input 1,3,227,227 on the command line"
             )
-        return {i.name: (1, *(i.shape or ())) for i in expected}
+        return {i.name: (i.batch or 1, *(i.shape or ())) for i in expected}
     if isinstance(shapes, Mapping):
         given = dict(shapes)
     elif len(expected) == 1:
@@ -121,6 +122,11 @@ def _check_shape(graph_input: GraphInput, shape: Any) -> Shape:
         raise InputError(f"input {graph_input.name!r}: {shape_text(result)} holds no values")
     if stated is not None and (len(result) != len(stated) + 1 or result[1] != stated[0]):
         raise InputError(f"input {graph_input.name!r}: expected {_wanted(graph_input)}, got {shape_text(result)}")
+    if graph_input.batch not in (None, result[0]):
+        raise InputError(
+            f"input {graph_input.name!r}: expected a batch of {graph_input.batch}, the only one that this network "
+            f"takes, got {shape_text(result)}"
+        )
     return result
 
 
@@ -142,7 +148,8 @@ def _wanted(graph_input: GraphInput) -> str:
     if graph_input.shape is None:
         return "(N, C, H, W) or (C, H, W)"
     item = shape_text(graph_input.shape)
-    return f"{item} or a batch N×{item}"
+    batch = "N" if graph_input.batch is None else graph_input.batch
+    return f"{item} or a batch {'×'.join(map(str, (batch, *graph_input.shape)))}"
 
 
 def _names(inputs: Sequence[GraphInput]) -> str:

@@ -49,6 +49,8 @@ def _check(stated: StatedKeys, problems: Problems) -> None:
             '"shape" is no shape',
             f"1 to {_LONGEST_SHAPE} sizes of at least 1: one item's, without the batch",
         )
+    if not 0 < values.get("batch", 1) <= _LARGEST_DIMENSION:
+        report("batch", '"batch" is no number of items', "at least 1; leave it out where any number will do")
     if "size" in values and not (len(size) <= 2 and all(0 < n <= _LARGEST_DIMENSION for n in size)):
         report("size", '"size" is no size of an image', "[height, width], each at least 1")
     if "mean" in values and "mean_file" in values:

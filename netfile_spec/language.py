@@ -36,6 +36,7 @@ INPUT_KEYS = _table(
     [
         KeySpec("name", "string", doc="Name of the input."),
         KeySpec("shape", "integers", doc="Shape of one item, without the batch dimension."),
+        KeySpec("batch", "integer", doc="The only number of items that the net takes."),
         KeySpec("channel_order", "string", choices=CHANNEL_ORDERS, doc="Order of an image's channels."),
         KeySpec("mean", "numbers", doc="Subtracted from the pixels: one number, or one for each channel."),
         KeySpec("mean_file", "string", doc="Parameter file with a mean image to subtract."),

@@ -144,6 +144,7 @@ class InputBlock:
     - `mean_file`: parameter file with one tensor (channels, rows, columns), subtracted instead of `mean`.
     - `scale`: factor applied after the mean was subtracted.
     - `size`: (height, width) that images are resized to; None: the last two numbers of `shape`.
+    - `batch`: the only number of items that the net takes; None: any.
 
     value = (pixel - mean) * scale, with pixels 0..255.
     """
@@ -155,6 +156,7 @@ class InputBlock:
     mean_file: str | None = None
     scale: float | None = attrs.field(default=None, converter=_float)
     size: tuple[int, ...] | None = attrs.field(default=None, converter=_integers)
+    batch: int | None = None
     position: Position | None = attrs.field(default=None, eq=False, repr=False)
     key_positions: Mapping[str, Position] = attrs.field(factory=dict, eq=False, repr=False)
 

@@ -95,6 +95,7 @@ def _file_lines(netfile: NetFile, escapes: bool) -> Iterator[str]:
 def _input_lines(block: InputBlock, escapes: bool) -> Iterator[str]:
     yield from _entry("name", block.name, escapes)
     yield from _entry("shape", block.shape, escapes)
+    yield from _entry("batch", block.batch, escapes)
     yield from _entry("channel_order", block.channel_order, escapes)
     yield from _entry("mean", block.mean or None, escapes)
     yield from _entry("mean_file", block.mean_file, escapes)

@@ -145,7 +145,7 @@ def _report(done: Conversion, net: Net, layout: str) -> None:
             click.echo(f"  {printable(note)}")
     print_heading(console, "next")
     path = shlex.quote(str(done.netfile))
-    shape = "" if all(i.shape for i in net.graph.inputs) else " --input 1,3,227,227"
+    shape = "" if all(i.shape is not None for i in net.graph.inputs) else " --input 1,3,227,227"
     click.echo(f"  cnnrt show {path}{shape}")
     click.echo(f"  cnnrt run {path} IMAGE")
     if not _states_preprocessing(net):

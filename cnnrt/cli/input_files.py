@@ -35,7 +35,12 @@ class Batches:
 
 
 def open_inputs(net: Net, files: Sequence[Path], at_once: int | None) -> Batches:
-    """Return the batches that `files` hold: one .npy, one .npz, or images. `at_once`: most items of a batch."""
+    """Return the batches that `files` hold: one .npy, one .npz, or images.
+
+    `at_once`: most items of a batch; None: as many as the network takes where it takes one number only, else 16 images
+    or a whole array.
+    """
+    at_once = at_once or next((i.batch for i in net.graph.inputs if i.batch is not None), None)
     kinds = {file.suffix.lower() if file.suffix.lower() in (".npy", ".npz") else "image" for file in files}
     if kinds == {"image"}:
         return _images(net, files, at_once or IMAGES_AT_ONCE)

@@ -129,7 +129,7 @@ def shapes_by_name(net: Net, stated: Sequence[Stated]) -> Mapping[str, tuple[int
     from cnnrt.graph import nearest
 
     names = [i.name for i in net.graph.inputs]
-    shapes = {i.name: (1, *i.shape) for i in net.graph.inputs if i.shape is not None}
+    shapes = {i.name: (i.batch or 1, *i.shape) for i in net.graph.inputs if i.shape is not None}
     for name, shape in stated:
         if not name and len(names) > 1:
             raise InputError(f"--input: the network has several inputs ({', '.join(names)}): state NAME=N,C,H,W")

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from cli_suite.command import answer, complaint, json_answer, run_cnnrt
-from cli_suite.small_model import LABELS, write_small_model
+from cli_suite.small_model import LABELS, SHAPE, write_small_model
 from cnnrt import Net
 from netfile_spec import InputBlock
 
@@ -91,6 +91,16 @@ def test_a_single_item_gets_a_batch_of_one(model: Path, images: np.ndarray, tmp_
 def test_an_array_can_be_cut_into_batches(model: Path, images: np.ndarray, tmp_path: Path) -> None:
     np.save(tmp_path / "x.npy", images)
     answer("run", model, tmp_path / "x.npy", "--batch", "2", "-o", tmp_path / "y.npy")
+    np.testing.assert_allclose(np.load(tmp_path / "y.npy"), expected(model, images), rtol=1e-5)
+
+
+def test_a_network_that_takes_one_batch_only_gets_batches_of_that_size(
+    model: Path, images: np.ndarray, tmp_path: Path
+) -> None:
+    block = InputBlock(name="data", shape=SHAPE, channel_order="gray", batch=1)
+    one_only = write_small_model(tmp_path / "one_only", inputs=(block,))
+    np.save(tmp_path / "x.npy", images)
+    answer("run", one_only, tmp_path / "x.npy", "-o", tmp_path / "y.npy")
     np.testing.assert_allclose(np.load(tmp_path / "y.npy"), expected(model, images), rtol=1e-5)
 
 

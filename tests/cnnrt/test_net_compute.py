@@ -176,6 +176,28 @@ def test_without_a_stated_shape_images_and_batches_of_features_are_taken(tmp_pat
         net.compute(images(12))
 
 
+def test_a_network_that_takes_one_batch_only_says_so(tmp_path: Path) -> None:
+    inputs = [InputBlock("data", (3, 8, 8), batch=2)]
+    net = Net(write_network(tmp_path, [layer("ReLU", "r")], inputs=inputs))
+    x = images(2, 3, 8, 8)
+    np.testing.assert_array_equal(net.compute(x), np.maximum(x, 0))
+    assert net.prepare().inputs == {"data": (2, 3, 8, 8)}
+    for other in (x[:1], x[0]):
+        with pytest.raises(InputError, match=r"expected a batch of 2, the only one .*, got 1×3×8×8"):
+            net.compute(other)
+    with pytest.raises(InputError, match="expected 3×8×8 or a batch 2×3×8×8"):
+        net.compute(x[:, 0])
+
+
+def test_inputs_of_one_batch_only_need_not_agree_with_others(tmp_path: Path) -> None:
+    inputs = [InputBlock("rows", (3,), batch=4), InputBlock("one", (1,), batch=1), InputBlock("data", (3,))]
+    layers = [layer("ReLU", name, bottom=bottom) for name, bottom in (("a", "rows"), ("b", "one"), ("c", "data"))]
+    net = Net(write_network(tmp_path, layers, inputs=inputs))
+    given = {"rows": images(4, 3), "one": images(1, 1), "data": images(2, 3)}
+    for name, result in zip("abc", given.values(), strict=True):
+        np.testing.assert_array_equal(net.compute(given)[name], np.maximum(result, 0))
+
+
 def test_rows_and_columns_may_differ_from_what_is_stated_as_far_as_the_layers_allow(tmp_path: Path) -> None:
     path = write_network(
         tmp_path, [layer("Convolution", "c")], {"c": filters(0, 2, 3, 3, 3)}, inputs=[InputBlock("data", (3, 8, 8))]

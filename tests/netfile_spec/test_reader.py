@@ -109,7 +109,7 @@ def test_the_additions_of_version_1():
     netfile_version: 1
     name: "net" labels: ["cat", "dog",] requires: "cnnrt-extra" requires: ["a", "b"]
     input { name: "left" shape: [3, 227, 227] channel_order: "BGR" mean: [104, 117, 123.5] scale: 2e-2 size: 256 }
-    input { name: "right" shape: [4] mean_file: "mean.msg" }
+    input { name: "right" shape: [4] batch: 2 mean_file: "mean.msg" }
     layer { type: "Concat" name: "both" bottom: "left" bottom: "right" top: ["x", "y"] axis: 1 }
     layer { type: "ReLU" name: "relu" bottom: ["x"] negative_slope: .5 in_place: true mode: "1" }
     """
@@ -120,7 +120,7 @@ def test_the_additions_of_version_1():
         ],
         [
             InputBlock("left", [3, 227, 227], "bgr", (104, 117, 123.5), scale=0.02, size=(256, 256)),
-            InputBlock("right", [4], mean_file="mean.msg"),
+            InputBlock("right", [4], mean_file="mean.msg", batch=2),
         ],
         netfile_version=1,
         name="net",

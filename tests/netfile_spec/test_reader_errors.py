@@ -122,6 +122,7 @@ layer { type: "ReLU" negative_slope: steep }
         ("input { shape: 1.5 }", (1, 16), '"shape": "1.5" is no integer'),
         ("input { size: [1, 2, 3] }", (1, 15), '"size" is no size of an image'),
         ("input { mean: 1 mean_file: m }", (1, 28), '"mean" and "mean_file" are both stated'),
+        ("input { batch: 0 }", (1, 16), '"batch" is no number of items'),
         ("input { scale: 0 }", (1, 16), '"scale" is 0'),
         ("input { channel_order: rgb shape: [1, 2, 2] }", (1, 24), '"rgb" has 3 channels, "shape" has 1'),
         ("input { channel_order: bgr mean: [1, 2] }", (1, 34), '"mean" has 2 numbers for 3 channels'),

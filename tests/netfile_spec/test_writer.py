@@ -158,7 +158,7 @@ def test_every_key_of_the_language_can_be_written():
         [LayerBlock("A", "n", "b", "t", "p")],
         [
             InputBlock("i", (3, 2, 2), "rgb", (1, 2, 3), None, 2.0, (4, 4)),
-            InputBlock("j", mean_file="m"),
+            InputBlock("j", mean_file="m", batch=3),
         ],
         "root", 1.5, "mode", True, 1, "name", "labels.txt", ["plugin"],
     )  # fmt: skip
