@@ -8,6 +8,7 @@ CnnrtError
 ├── InputError              what was handed to `compute` or `prepare`
 ├── PlacementError          no backend, device or kernel for what was asked
 ├── PluginError             a plugin that is missing, broken, too old, or collides with another
+├── MeterError              a counter of energy that cannot be read
 └── ImportFailure           a model that an importer cannot read; every problem at once
 CnnrtWarning
 ├── RootDirectoryWarning    the NetFile's root_directory does not exist; its own folder is used
@@ -37,6 +38,7 @@ __all__ = [
     "InputError",
     "KeyValueError",
     "MemoryCeilingWarning",
+    "MeterError",
     "NetFileError",
     "ParameterFileError",
     "PlacementError",
@@ -77,6 +79,10 @@ class PlacementError(CnnrtError):
 
 class PluginError(CnnrtError):
     """A plugin is missing, broken, written for another plugin API, or collides with another one."""
+
+
+class MeterError(CnnrtError):
+    """A counter of energy is missing or cannot be read: which one, and what to do."""
 
 
 class ImportFailure(CnnrtError):

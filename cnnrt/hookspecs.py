@@ -1,7 +1,7 @@
 """The hooks by which plugins add to cnnrt: a reference manual.
 
 A plugin is a module named by an entry point in the group `cnnrt.plugins`. The entry point's name carries its
-kind (`layer.x`, `backend.x`, `importer.x`), so that a module is imported only when that kind is needed. The
+kind (`layer.x`, `backend.x`, `importer.x`, `meter.x`), so that a module is imported only when that kind is needed. The
 module states the version of this interface that it was written for and implements one or more hooks:
 
     from cnnrt import hookimpl
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from cnnrt.backend import Backend, Kernel
     from cnnrt.importer import Importer
     from cnnrt.layer import Layer
+    from cnnrt.meter import Meter
 
 PROJECT = "cnnrt"
 PLUGIN_API = 1
@@ -85,5 +86,19 @@ def cnnrt_importers() -> Sequence[Importer]:
         @hookimpl
         def cnnrt_importers():
             return [CaffeImporter()]
+    """
+    raise NotImplementedError
+
+
+@hookspec
+def cnnrt_meters() -> Sequence[Meter]:
+    """Return meters: what reads the energy that this machine takes. Kind `meter`.
+
+    Called once, when the first energy is measured or plugins are listed. A meter whose counter is missing here is
+    returned all the same: its `problem()` says which one, and what to do.
+
+        @hookimpl
+        def cnnrt_meters():
+            return [RaplMeter()]
     """
     raise NotImplementedError

@@ -1,6 +1,6 @@
 """The plugin door: finds plugins by their entry points, loads them by kind, and keeps their failures apart.
 
-The built-in layers, backends and importers come in by this door too. Nothing is imported before its kind is
+The built-in layers, backends, importers and meters come in by this door too. Nothing is imported before its kind is
 asked for; a plugin that fails is reported with its distribution and version, and the rest works on.
 """
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from cnnrt.backend import Backend, Kernel
     from cnnrt.importer import Importer
     from cnnrt.layer import Layer
+    from cnnrt.meter import Meter
 
 
 class PluginHost:
@@ -42,6 +43,7 @@ class PluginHost:
         self._backends: Registry[Backend] = Registry()
         self._kernels: Registry[Kernel] = Registry()
         self._importers: Registry[Importer] = Registry()
+        self._meters: Registry[Meter] = Registry()
 
     def layers(self) -> Registry[type[Layer]]:
         """Return the layer classes by lower-case type."""
@@ -64,6 +66,11 @@ class PluginHost:
         self._load("importer")
         return self._importers
 
+    def meters(self) -> Registry[Meter]:
+        """Return the meters by name."""
+        self._load("meter")
+        return self._meters
+
     def records(self) -> tuple[PluginRecord, ...]:
         """Return what is known of every plugin, after loading all kinds; unknown kinds are listed with the reason."""
         for kind in HOOKS_OF_KIND:
@@ -72,7 +79,7 @@ class PluginHost:
 
     def collisions(self) -> tuple[str, ...]:
         """Return a sentence for each name that two plugins claim."""
-        registries = (self._layers, self._backends, self._kernels, self._importers)
+        registries = (self._layers, self._backends, self._kernels, self._importers, self._meters)
         return tuple(text for registry in registries for text in registry.collisions.values())
 
     def _find(self) -> Sequence[tuple[metadata.EntryPoint, PluginRecord]]:
@@ -147,6 +154,7 @@ class PluginHost:
         from cnnrt.backend import Backend, Kernel
         from cnnrt.importer import Importer
         from cnnrt.layer import Layer
+        from cnnrt.meter import Meter
         from cnnrt.vocabulary import layer_spec
 
         if hook == "cnnrt_layers":
@@ -162,6 +170,9 @@ class PluginHost:
         if hook == "cnnrt_backends":
             _expect(hook, value, Backend)
             return self._backends, value.name, value, f"backend {value.name!r}", value.name
+        if hook == "cnnrt_meters":
+            _expect(hook, value, Meter)
+            return self._meters, value.name, value, f"meter {value.name!r}", value.name
         _expect(hook, value, Importer)
         return self._importers, value.name, value, f"importer {value.name!r}", value.name
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,10 +25,9 @@ from cnnrt.cli.net_options import (
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from cnnrt.cli.energy import EnergyMeters, EnergyUse
     from cnnrt.cli.measurement import Measurement
     from cnnrt.net import Net
-
-NO_METER = "joules were not measured: no plugin that reads an energy counter is installed"
 
 
 @click.command(
@@ -71,26 +70,31 @@ def bench(
     options: NetOptions,
     as_json: bool,
 ) -> None:
-    """Measure a network on random numbers: time, images a second, operations a second, memory.
+    """Measure a network on random numbers: time, images a second, operations a second, memory, energy.
 
-    Times are of whole batches; the median of all runs after the warm-up counts.
+    Times are of whole batches; the median of all runs after the warm-up counts. Energy is measured where there is a
+    counter, without what the idle machine takes.
     """
+    from cnnrt.cli.energy import watch_idle
     from cnnrt.cli.measurement import measure
     from cnnrt.cli.printing import print_json, stdout
+    from cnnrt.plugins import plugin_host
 
+    meters = watch_idle(plugin_host().meters().values())
     measured: list[Measurement] = []
     for mode in modes or (None,):
         with options.open(netfile, mode) as net:
             shapes = _shapes(net, stated_inputs, batch)
-            measured.append(measure(net, shapes, seconds=seconds, runs=runs, layers=layers))
+            measured.append(measure(net, shapes, seconds=seconds, runs=runs, layers=layers, meters=meters))
     if as_json:
-        print_json({"netfile": str(netfile), "results": [_as_dict(m) for m in measured], "joules": None})
+        results = [_as_dict(m) for m in measured]
+        print_json({"netfile": str(netfile), "results": results, "meters_left_out": meters.left_out})
         return
     console = stdout()
     _print(console, measured)
     for one in measured if layers else ():
         _print_layers(console, one)
-    click.echo(NO_METER, err=True)
+    _tell_left_out(meters, measured)
 
 
 def _shapes(net: Net, stated: Sequence[Stated], batch: int | None) -> Mapping[str, tuple[int, ...]]:
@@ -125,8 +129,24 @@ def _print(console: Console, measured: Sequence[Measurement]) -> None:
         "memory planned": [size(m.plan.memory.peak) for m in measured],
         "memory of process": [size(m.peak_bytes) + ("" if m.peak_of_mode else " so far") for m in measured],
     }
+    for meter in dict.fromkeys(use.meter for m in measured for use in m.energy):
+        uses = [next((use for use in m.energy if use.meter == meter), None) for m in measured]
+        rows |= {f"{meter}: {name}": [cell(use) if use else "" for use in uses] for name, cell in _ENERGY_ROWS.items()}
     columns = [Column("execution_mode"), *(number(m.plan.execution_mode) for m in measured)]
     print_table(console, columns, [(name, *cells) for name, cells in rows.items()])
+
+
+def _with_spread(value: float, spread: float) -> str:
+    from cnnrt.cli.quantities import three_digits
+
+    return f"{three_digits(value)} ± {three_digits(spread)}"
+
+
+_ENERGY_ROWS: Mapping[str, Callable[[EnergyUse], str]] = {
+    "mW above idle": lambda use: _with_spread(1e3 * use.watts, 1e3 * use.watts_spread),
+    "mW idle": lambda use: _with_spread(1e3 * use.idle.mean, 1e3 * use.idle.spread),
+    "J/image": lambda use: _with_spread(use.joules_per_image, use.joules_per_image_spread),
+}
 
 
 def _print_layers(console: Console, measured: Measurement) -> None:
@@ -175,4 +195,32 @@ def _as_dict(m: Measurement) -> dict[str, Any]:
         "planned_peak_bytes": m.plan.memory.peak,
         "process_peak_bytes": m.peak_bytes,
         "layers": [attrs.asdict(times) for times in m.layers],
+        "energy": [_energy_as_dict(use) for use in m.energy],
     }
+
+
+def _energy_as_dict(use: EnergyUse) -> dict[str, Any]:
+    return {
+        "meter": use.meter,
+        "images": use.images,
+        "seconds": use.busy.seconds,
+        "joules": use.busy.joules,
+        "joules_per_image": use.joules_per_image,
+        "joules_per_image_spread": use.joules_per_image_spread,
+        "watts_above_idle": use.watts,
+        "watts_above_idle_spread": use.watts_spread,
+        "idle_watts": use.idle.mean,
+        "idle_watts_spread": use.idle.spread,
+    }
+
+
+def _tell_left_out(meters: EnergyMeters, measured: Sequence[Measurement]) -> None:
+    """Say which counters are missing, and why, where no energy could be measured."""
+    from cnnrt.cli.command_line import tell
+
+    if any(m.energy for m in measured):
+        return
+    if not meters.left_out:
+        tell("note", "joules were not measured: no plugin that reads an energy counter is installed")
+    for name, reason in meters.left_out.items():
+        tell("note", f"joules were not measured by {name}: {reason}")

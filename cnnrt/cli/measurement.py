@@ -9,6 +9,7 @@ from collections.abc import Mapping
 import attrs
 import numpy as np
 
+from cnnrt.cli.energy import EnergyMeters, EnergyUse
 from cnnrt.cli.peak_memory import forget_peak, peak_bytes
 from cnnrt.cli.progress import progress_between
 from cnnrt.layer import Array, Shape
@@ -27,7 +28,7 @@ class Measurement:
     """What was measured: `seconds` of each run of a whole batch, after the warm-up; `flops` of one run.
 
     `peak_bytes`: the process's peak while preparing and running; `peak_of_mode` tells whether it is this mode's alone.
-    `layers`: medians, empty where they were not asked for.
+    `layers`: medians, empty where they were not asked for. `energy`: by each meter that can be read.
     """
 
     plan: Plan
@@ -38,6 +39,7 @@ class Measurement:
     peak_bytes: int
     peak_of_mode: bool
     layers: tuple[LayerTime, ...] = ()
+    energy: tuple[EnergyUse, ...] = ()
 
     @property
     def median(self) -> float:
@@ -56,8 +58,20 @@ def random_inputs(shapes: Mapping[str, Shape]) -> dict[str, Array]:
     return {name: generator.standard_normal(shape, np.float32) for name, shape in shapes.items()}
 
 
-def measure(net: Net, shapes: Mapping[str, Shape], *, seconds: float, runs: int | None, layers: bool) -> Measurement:
-    """Run `net` on random inputs, exactly `runs` times or for `seconds` (at least three times), and time each run."""
+def measure(
+    net: Net,
+    shapes: Mapping[str, Shape],
+    *,
+    seconds: float,
+    runs: int | None,
+    layers: bool,
+    meters: EnergyMeters | None = None,
+) -> Measurement:
+    """Run `net` on random inputs, exactly `runs` times or for `seconds` (at least three times), and time each run.
+
+    Energy is measured in runs of its own, so that reading counters disturbs no time: for `seconds` again, or for as
+    long as the meters need.
+    """
     peak_of_mode = forget_peak()
     arrays = random_inputs(shapes)
     started = time.perf_counter()
@@ -72,15 +86,18 @@ def measure(net: Net, shapes: Mapping[str, Shape], *, seconds: float, runs: int 
             net.compute(arrays)
             times.append(time.perf_counter() - started)
             count_up(1)
+    peak = peak_bytes()
+    images = next(iter(shapes.values()))[0]
     return Measurement(
         plan=plan,
-        images=next(iter(shapes.values()))[0],
+        images=images,
         prepare_seconds=prepare_seconds,
         seconds=tuple(times),
         flops=sum(row.flops for row in plan.rows),
-        peak_bytes=peak_bytes(),
+        peak_bytes=peak,
         peak_of_mode=peak_of_mode,
         layers=_layer_times(net, arrays, min(PROFILED_RUNS, len(times))) if layers else (),
+        energy=() if meters is None else meters.use(lambda: net.compute(arrays), images, seconds),
     )
 
 

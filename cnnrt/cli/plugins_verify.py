@@ -30,12 +30,16 @@ if TYPE_CHECKING:
     exit_codes={0: "every check passed, or was skipped for the reason that is shown", FAILED: "a check failed"},
 )
 @click.argument("name")
-@click.option("--kind", type=click.Choice(["layer", "backend", "importer"]), help="Where one name stands for several.")
+@click.option(
+    "--kind",
+    type=click.Choice(["layer", "backend", "importer", "meter"]),
+    help="Where one name stands for several.",
+)
 @click.option("-v", "--verbose", is_flag=True, help="Show every check, and the tracebacks of those that failed.")
 @json_option
 @click.pass_context
 def verify(context: click.Context, name: str, kind: str | None, verbose: bool, as_json: bool) -> int:
-    """Grade an installed plugin: NAME is a layer type, a backend, an importer, a plugin, or a distribution.
+    """Grade an installed plugin: NAME is a layer type, a backend, an importer, a meter, a plugin, or a distribution.
 
     Runs the suites of cnnrt.testing, which needs pytest and hypothesis: pip install "cnnrt[testing]".
     """

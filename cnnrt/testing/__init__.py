@@ -1,4 +1,4 @@
-"""The conformance kit: what a layer, a backend or an importer has to hold, as tests that a plugin inherits.
+"""The conformance kit: what a layer, a backend, an importer or a meter has to hold, as tests that a plugin inherits.
 
     from cnnrt.testing import LayerSuite
     from cnnrt_swish import Swish
@@ -26,5 +26,6 @@ from cnnrt.testing.backend_suite import BackendSuite
 from cnnrt.testing.case import Case, make_case
 from cnnrt.testing.importer_suite import ImporterSuite
 from cnnrt.testing.layer_suite import LayerSuite
+from cnnrt.testing.meter_suite import MeterSuite
 
-__all__ = ["BackendSuite", "Case", "ImporterSuite", "LayerSuite", "make_case"]
+__all__ = ["BackendSuite", "Case", "ImporterSuite", "LayerSuite", "MeterSuite", "make_case"]

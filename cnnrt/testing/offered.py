@@ -11,6 +11,7 @@ from cnnrt.backend import Backend, Kernel
 from cnnrt.hookspecs import PLUGIN_API, hookimpl
 from cnnrt.importer import Importer
 from cnnrt.layer import Layer
+from cnnrt.meter import Meter
 from cnnrt.plugin_discovery import GROUP, HOOKS_OF_KIND
 from cnnrt.plugins import PluginHost
 
@@ -35,6 +36,7 @@ def extended(
     backends: Sequence[Backend] = (),
     kernels: Sequence[Kernel] = (),
     importers: Sequence[Importer] = (),
+    meters: Sequence[Meter] = (),
 ) -> PluginHost:
     """Return a host that provides what `host` does, and these."""
     return offered(
@@ -42,11 +44,12 @@ def extended(
         backends=[*host.backends().values(), *backends],
         kernels=[*host.kernels().values(), *kernels],
         importers=[*host.importers().values(), *importers],
+        meters=[*host.meters().values(), *meters],
     )
 
 
 def offered(**provided: Sequence[Any]) -> PluginHost:
-    """Return a host of one plugin, which provides these `layers`, `backends`, `kernels` and `importers`."""
+    """Return a host of one plugin, which provides these `layers`, `backends`, `kernels`, `importers` and `meters`."""
     module = types.ModuleType("offered_on_the_spot")
     hooks = {f"cnnrt_{kind}": hookimpl(_giving(values)) for kind, values in provided.items()}
     vars(module).update(plugin_api=PLUGIN_API, **hooks)

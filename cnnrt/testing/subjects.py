@@ -1,4 +1,4 @@
-"""What `cnnrt plugins verify NAME` is about: the layers, backends, importers and kernels that a name stands for."""
+"""What `cnnrt plugins verify NAME` is about: the layers, backends, importers, meters, kernels behind a name."""
 
 from __future__ import annotations
 
@@ -15,16 +15,17 @@ from cnnrt.plugins import PluginHost
 from cnnrt.testing.backend_kernel_checks import BackendKernelChecks
 from cnnrt.testing.backend_suite import BackendSuite
 from cnnrt.testing.kernel_checks import KernelKey
+from cnnrt.testing.meter_suite import MeterSuite
 from cnnrt.testing.suite_of import importer_suite, layer_suite
 
-KINDS = ("layer", "backend", "importer")
+KINDS = ("layer", "backend", "importer", "meter")
 
 
 @attrs.frozen
 class Subject:
     """Something that can be graded.
 
-    `kind`: "layer", "backend", "importer", or "kernels": those for layers and backends of others.
+    `kind`: "layer", "backend", "importer", "meter", or "kernels": those for layers and backends of others.
     `suite`: the class of tests; None where `problem` says why there is nothing to test.
     """
 
@@ -36,9 +37,10 @@ class Subject:
 
 
 def find_subjects(host: PluginHost, name: str, kind: str | None = None) -> list[Subject]:
-    """Return what `name` stands for, in any case: a layer type, a backend, an importer, a plugin, or a distribution.
+    """Return what `name` stands for, in any case: a layer type, a backend, an importer, a meter, a
+    plugin, or a distribution.
 
-    `kind` ("layer", "backend" or "importer") leaves out the others. A plugin that failed to load and a name that two
+    `kind` (one of KINDS) leaves out the others. A plugin that failed to load and a name that two
     plugins claim are subjects with a problem. Raises PluginError where nobody provides such a thing.
     """
     records = [r for r in host.records() if kind is None or r.kind == kind]
@@ -48,7 +50,7 @@ def find_subjects(host: PluginHost, name: str, kind: str | None = None) -> list[
             if name.lower() in _names(record) or _normal(name) == _normal(record.distribution):
                 found += _provided(host, record)
     if not found:
-        what = "layer type, backend, importer, plugin or distribution" if kind is None else kind
+        what = "layer type, backend, importer, meter, plugin or distribution" if kind is None else kind
         raise PluginError(f"no installed {what} is named {name!r}; {nearest(name, _known(host, records, kind))}")
     return list({(subject.kind, subject.name): subject for subject in found}.values())
 
@@ -110,6 +112,8 @@ def _suite(kind: str, thing: Any) -> type[Any]:
         return layer_suite(thing)
     if kind == "importer":
         return importer_suite(thing)
+    if kind == "meter":
+        return type("InstalledMeterSuite", (MeterSuite,), {"meter": thing})
     return type("InstalledBackendSuite", (BackendSuite,), {"backend": thing.name})
 
 
@@ -124,7 +128,7 @@ def _on(host: PluginHost, suite: type[Any]) -> type[Any]:
 
 
 def _registries(host: PluginHost) -> dict[str, Registry[Any]]:
-    return {"layer": host.layers(), "backend": host.backends(), "importer": host.importers()}
+    return {"layer": host.layers(), "backend": host.backends(), "importer": host.importers(), "meter": host.meters()}
 
 
 def _shown(registry: Registry[Any], key: str) -> str:

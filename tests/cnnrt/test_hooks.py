@@ -16,6 +16,7 @@ from cnnrt import Net, hookspecs
 from cnnrt.conversion import convert
 from cnnrt.importer import ImportedModel, Importer
 from cnnrt.layer import Array, Layer, Shape
+from cnnrt.meter import EnergyCounter, Meter
 from cnnrt.plugin_discovery import HOOKS_OF_KIND
 from core_suite.plugins_in_memory import built_in, entry_point, host_of, plugin
 from core_suite.toy_backend import ToyBackend, ToyKernel
@@ -47,6 +48,16 @@ class NegateImporter(Importer):
         return ImportedModel(NetFile(netfile_version=1, layers=[layer("Negate", "n")]))
 
 
+class Standstill(Meter):
+    name = "standstill"
+
+    def problem(self) -> str:
+        return "it reads nothing"
+
+    def open(self) -> EnergyCounter:
+        raise NotImplementedError
+
+
 def test_cnnrt_layers(tmp_path: Path) -> None:
     host = host_of(entry_point("layer.negate", plugin(cnnrt_layers=lambda: [Negate])))
     assert host.layers()["negate"] is Negate
@@ -73,6 +84,12 @@ def test_cnnrt_importers(tmp_path: Path) -> None:
     converted = convert(tmp_path / "m.negate", tmp_path / "out", plugins=host)
     y = Net(converted.netfile, plugins=host).compute(np.ones((1, 1, 1, 1), np.float32))
     assert y.item() == -1
+
+
+def test_cnnrt_meters() -> None:
+    meter = Standstill()
+    host = host_of(entry_point("meter.standstill", plugin(cnnrt_meters=lambda: [meter])))
+    assert host.meters()[meter.name] is meter
 
 
 @pytest.mark.parametrize("name", HOOKS)

@@ -6,7 +6,7 @@ from typing import Any
 
 from cnnrt.layer import Layer
 from cnnrt.plugins import plugin_host
-from cnnrt.testing import BackendSuite
+from cnnrt.testing import BackendSuite, MeterSuite
 from cnnrt.testing.suite_of import importer_suite, layer_suite
 
 HOST = plugin_host()
@@ -21,9 +21,16 @@ def without_kernels(layer: type[Layer]) -> type[Any]:
 globals().update({f"TestLayer{layer.type}": without_kernels(layer) for layer in HOST.layers().values()})
 globals().update({f"TestImporter_{name}": importer_suite(i) for name, i in HOST.importers().items()})
 globals().update({f"TestBackend_{name}": type(name, (BackendSuite,), {"backend": name}) for name in HOST.backends()})
+globals().update({f"TestMeter_{name}": type(name, (MeterSuite,), {"meter": m}) for name, m in HOST.meters().items()})
 
 
 def test_suites_were_found() -> None:
     """So that this file cannot pass because nothing was found."""
     found = {name for name in globals() if name.startswith("Test")}
-    assert found >= {"TestLayerConvolution", "TestLayerReLU", "TestBackend_sequential", "TestImporter_caffe"}
+    assert found >= {
+        "TestLayerConvolution",
+        "TestLayerReLU",
+        "TestBackend_sequential",
+        "TestImporter_caffe",
+        "TestMeter_rapl",
+    }
