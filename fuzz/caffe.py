@@ -306,7 +306,7 @@ CAFFEMODEL = Target(
     _prepare_caffemodel,
     _make_caffemodel,
     _read_caffemodel,
-    (_FOLDER + "caffemodel.py", _FOLDER + "wire.py", _FOLDER + "blobs.py"),
+    (_FOLDER + "caffemodel.py", "cnnrt/protobuf_wire.py", _FOLDER + "blobs.py"),
     cases=worst_cases.CAFFEMODEL,
 )
 MEAN = Target(
@@ -314,6 +314,6 @@ MEAN = Target(
     _prepare_mean,
     _make_mean,
     _read_mean,
-    (_FOLDER + "blobs.py", _FOLDER + "wire.py"),
+    (_FOLDER + "blobs.py", "cnnrt/protobuf_wire.py"),
     cases=worst_cases.MEAN,
 )

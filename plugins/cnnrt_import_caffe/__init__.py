@@ -4,7 +4,6 @@ The way from files to a model, module by module:
 
     importer.py      CaffeImporter: which files are Caffe's, and the path from files to an ImportedModel
     messages.py      the message types, described here (field names and numbers as Caffe published them)
-    wire.py          a walker over protobuf's wire format, for files that are mostly weights
     blobs.py         one blob of numbers: shape, where its values lie, and how they become an array
     caffemodel.py    a caffemodel without loading its weights; mean images
     text_tree.py     where each key of a prototxt stands

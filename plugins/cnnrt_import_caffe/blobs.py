@@ -14,7 +14,7 @@ import attrs
 import numpy as np
 from numpy.typing import NDArray
 
-from cnnrt_import_caffe.wire import (
+from cnnrt.protobuf_wire import (
     BYTES,
     FIXED32,
     FIXED64,

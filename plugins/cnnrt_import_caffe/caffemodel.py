@@ -16,9 +16,9 @@ from google.protobuf.message import DecodeError, Message
 from numpy.typing import NDArray
 
 from cnnrt.errors import ImportFailure, Problem
+from cnnrt.protobuf_wire import BYTES, Allowance, MalformedMessage, WireField, fields, write_varint
 from cnnrt_import_caffe.blobs import Blob, mean_image, read_blob
 from cnnrt_import_caffe.messages import message_class
-from cnnrt_import_caffe.wire import BYTES, Allowance, MalformedMessage, WireField, fields, write_varint
 from netfile_spec.limits import MAX_BLOCKS
 
 _LAYER, _LAYERS = 100, 2

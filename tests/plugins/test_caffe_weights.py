@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from caffe_suite.model_files import INPUT, convolution, convolution_weights, failure, layer, read, write_caffemodel
 from cnnrt.errors import CnnrtError
+from cnnrt.protobuf_wire import write_varint
 from cnnrt_import_caffe.blobs import read_blob
 from cnnrt_import_caffe.importer import CaffeImporter
 from cnnrt_import_caffe.messages import message_class
-from cnnrt_import_caffe.wire import write_varint
 
 ONE = INPUT + convolution("c", "data")
 

@@ -1,8 +1,8 @@
 """A walker over protobuf's wire format that copies nothing.
 
-A caffemodel is a few kilobytes of structure around hundreds of megabytes of weights. Handing all of it to the
-protobuf library costs the file once more in memory, and its repeated fields a third time; walking over it
-finds where the weights lie. Format: protobuf.dev/programming-guides/encoding (tags, varints, wire types).
+A caffemodel or a frozen GraphDef is a few kilobytes of structure around hundreds of megabytes of weights. Handing all
+of it to the protobuf library costs the file once more in memory, and its repeated fields a third time; walking over
+it finds where the weights lie. Format: protobuf.dev/programming-guides/encoding (tags, varints, wire types).
 """
 
 from __future__ import annotations
