@@ -19,6 +19,7 @@ from cnnrt.importer import ImportedModel, Importer
 from cnnrt.memory_plan import MIB
 from cnnrt.plugins import PluginHost, plugin_host
 from cnnrt.stated_preprocessing import PreprocessingOptions, state_preprocessing
+from cnnrt.topology import copy_named_files, put_together
 from netfile_spec import Layout, write_model, write_netfile
 
 if TYPE_CHECKING:
@@ -48,24 +49,30 @@ def convert(
     layout: Layout = "cnnrt",
     options: PreprocessingOptions | None = None,
     importer: str | None = None,
+    topology: str | Path | None = None,
+    flip_kernels: bool | None = None,
     overwrite: bool = False,
     plugins: PluginHost | None = None,
 ) -> Conversion:
     """Convert a model's files into `folder`, which must not exist, be empty, or be given up by `overwrite`.
 
     `layout`: of the parameter files, "cnnrt" or "cnndroid". `importer`: the name of the one to use; by default the
-    one that recognises the files. Raises ImportFailure with everything that stands in the way, or InputError.
+    one that recognises the files. `topology`: for files that hold weights alone, a NetFile with their layers, which may
+    leave out `parameters_file`; `flip_kernels`: whether kernels are mirrored then, by default as the importer says.
+    Raises ImportFailure with everything that stands in the way, NetFileError for the topology, or InputError.
     """
     host = plugins or plugin_host()
     paths = [Path(f) for f in ([files] if isinstance(files, str | Path) else files)]
     target = Path(folder)
     _check_paths(paths, target, overwrite)
     reader = choose_importer(paths, importer, host)
-    model = reader.read(paths)
+    model = _read(reader, paths, None if topology is None else Path(topology), flip_kernels, host)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         beside = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".partial", dir=target.parent))
         try:
+            if topology is not None:
+                copy_named_files(model.netfile, Path(topology).parent, beside)
             _write(model, beside, layout, options or PreprocessingOptions(), host)
             _put_in_place(beside, target)
         finally:
@@ -73,6 +80,16 @@ def convert(
     except OSError as error:
         raise CnnrtError(f"{target}: cannot be written: {error}") from error
     return Conversion(target / NETFILE, reader.name, model.notes)
+
+
+def _read(
+    reader: Importer, files: Sequence[Path], topology: Path | None, flip_kernels: bool | None, host: PluginHost
+) -> ImportedModel:
+    if topology is None:
+        if flip_kernels is not None:
+            raise InputError("whether kernels are flipped is asked only for weights without topology (--topology)")
+        return reader.read(files)
+    return put_together(reader.read_weights(files), topology, str(files[0]), flip_kernels=flip_kernels, host=host)
 
 
 def choose_importer(files: Sequence[Path], name: str | None, host: PluginHost) -> Importer:

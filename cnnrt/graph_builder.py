@@ -28,19 +28,21 @@ MOST_PROBLEMS = 100
 """Problems after which building stops: looking for the nearest name takes a while, and nobody reads more."""
 
 
-def build_graph(netfile: NetFile, root: Path, host: PluginHost | None = None) -> Graph:
+def build_graph(netfile: NetFile, root: Path, host: PluginHost | None = None, *, weights_follow: bool = False) -> Graph:
     """Return the graph of a NetFile whose parameter files lie in `root` (only their headers are read).
 
-    Raises NetFileError with every problem of wiring, layers and parameter files.
+    `weights_follow`: layers without a parameter file get no weights here. Raises NetFileError with every problem of
+    wiring, layers and parameter files.
     """
-    return _Builder(netfile, root, host).build()
+    return _Builder(netfile, root, host, weights_follow).build()
 
 
 class _Builder:
-    def __init__(self, netfile: NetFile, root: Path, host: PluginHost | None) -> None:
+    def __init__(self, netfile: NetFile, root: Path, host: PluginHost | None, weights_follow: bool) -> None:
         self.netfile = netfile
         self.root = root
         self.host = host
+        self.weights_follow = weights_follow
         self.problems: list[Problem] = []
         self.first_named: dict[str, Position | None] = {}
         self.blobs: dict[str, str] = {}  # blob -> the value written under that name last
@@ -164,7 +166,7 @@ class _Builder:
     def _weights(self, block: LayerBlock, layer: Layer) -> WeightSource | None:
         if block.parameters_file is None:
             needed = [w.name for w in layer.weights if not w.optional]
-            if needed:
+            if needed and not self.weights_follow:
                 hint = f"state the file that holds {', '.join(needed)}"
                 message = f"layer {block.name!r} ({layer.type}) has no parameters_file"
                 self.problems.append(Problem(message, block.position, hint=hint))

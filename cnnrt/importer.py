@@ -10,7 +10,9 @@ from typing import ClassVar
 import attrs
 from attrs import field
 
+from cnnrt.errors import ImportFailure, Problem
 from cnnrt.layer import Array
+from cnnrt.loose_weights import LooseWeights
 from netfile_spec import NetFile
 
 
@@ -45,6 +47,16 @@ class Importer(abc.ABC):
     @abc.abstractmethod
     def read(self, files: Sequence[Path]) -> ImportedModel:
         """Return the model; raises ImportFailure that lists everything that stands in the way."""
+
+    def read_weights(self, files: Sequence[Path]) -> LooseWeights:
+        """Return the weights of files that hold no topology, to be matched with the layers of a NetFile.
+
+        Raises ImportFailure with everything that stands in the way; by default for all files, since most formats hold
+        the topology as well.
+        """
+        hint = "leave out the topology (--topology): these files hold their own"
+        problem = Problem(f"the importer {self.name!r} reads no weights alone", hint=hint)
+        raise ImportFailure([problem], file=str(files[0]) if files else self.name)
 
     def read_mean(self, file: Path) -> Array | None:
         """Return a mean image, float32 (channels, rows, columns), or None where the file is not such a thing."""

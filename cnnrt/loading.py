@@ -16,14 +16,16 @@ from netfile_spec.problems import quoted
 _DISTRIBUTION = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,98}[A-Za-z0-9])?")
 
 
-def load_netfile(path: str | Path, host: PluginHost | None = None) -> NetFile:
+def load_netfile(path: str | Path, host: PluginHost | None = None, *, weights_follow: bool = False) -> NetFile:
     """Return the NetFile at `path`; raises NetFileError with all its problems.
+
+    `weights_follow`: layers may leave out their `parameters_file` (a topology, whose weights come from elsewhere).
 
     A plugin that the NetFile requires and that is not installed, and a layer type that two plugins claim, are named
     first: they are the likely causes of layer types that nobody knows.
     """
     try:
-        netfile = read_netfile(path, vocabulary(host))
+        netfile = read_netfile(path, vocabulary(host, weights_follow=weights_follow))
     except NetFileError as error:
         try:
             bare = read_netfile(path)

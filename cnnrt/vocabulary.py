@@ -14,10 +14,16 @@ from cnnrt.plugins import PluginHost, plugin_host
 from netfile_spec import KeySpec, LayerSpec, Vocabulary
 
 
-def vocabulary(host: PluginHost | None = None) -> Vocabulary:
-    """Return what NetFiles are checked against: every installed layer with its keys."""
+def vocabulary(host: PluginHost | None = None, *, weights_follow: bool = False) -> Vocabulary:
+    """Return what NetFiles are checked against: every installed layer with its keys.
+
+    `weights_follow`: no layer needs a `parameters_file`, since its weights come from elsewhere.
+    """
     layers = (host or plugin_host()).layers()
-    return Vocabulary([layer_spec(layer) for layer in layers.values()])
+    specs = [layer_spec(layer) for layer in layers.values()]
+    if weights_follow:
+        specs = [attrs.evolve(s, parameters="optional") if s.parameters == "required" else s for s in specs]
+    return Vocabulary(specs)
 
 
 def layer_spec(layer: type[Layer]) -> LayerSpec:

@@ -43,6 +43,7 @@ def _size(context: click.Context, parameter: click.Parameter, value: str | None)
     examples="""
         cnnrt convert deploy.prototxt weights.caffemodel -o alexnet --mean 104,117,123 --channel-order bgr
         cnnrt convert lenet.prototxt lenet.caffemodel -o lenet --scale 0.00390625 --layout cnndroid
+        cnnrt convert weights.npz --topology layers.netfile --no-flip-kernels -o net
     """,
     exit_codes={1: "the model cannot be converted: everything that stands in the way is listed"},
 )
@@ -73,6 +74,17 @@ def _size(context: click.Context, parameter: click.Parameter, value: str | None)
 @click.option("--scale", type=float, metavar="X", help="Factor after the mean was subtracted.")
 @click.option("--channel-order", type=click.Choice(["rgb", "bgr", "gray"]), help="Order of an image's channels.")
 @click.option("--size", callback=_size, metavar="HxW|N", help="Size that images are brought to.")
+@click.option(
+    "--topology",
+    type=click.Path(path_type=Path),
+    metavar="NETFILE",
+    help="Layers of files that hold weights alone; they may leave out parameters_file.",
+)
+@click.option(
+    "--flip-kernels/--no-flip-kernels",
+    default=None,
+    help="With --topology: whether kernels are mirrored. By default as the format has it; notes say which.",
+)
 @click.option("--labels", type=click.Path(path_type=Path), metavar="FILE", help="Names of the classes, one a line.")
 @click.option("--overwrite", is_flag=True, help="Replace DIR and all that is in it.")
 @json_option
@@ -85,6 +97,8 @@ def convert(
     scale: float | None,
     channel_order: str | None,
     size: tuple[int, int] | None,
+    topology: Path | None,
+    flip_kernels: bool | None,
     labels: Path | None,
     overwrite: bool,
     as_json: bool,
@@ -103,7 +117,14 @@ def convert(
     options = PreprocessingOptions(mean, scale, channel_order, size, labels)
     with progress("converting"):
         done = convert_model(
-            list(files), folder, layout=layout, options=options, importer=importer, overwrite=overwrite
+            list(files),
+            folder,
+            layout=layout,
+            options=options,
+            importer=importer,
+            topology=topology,
+            flip_kernels=flip_kernels,
+            overwrite=overwrite,
         )
     with Net(done.netfile) as net:
         if as_json:

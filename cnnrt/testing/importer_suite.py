@@ -22,6 +22,7 @@ from cnnrt.plugins import PluginHost, plugin_host
 from cnnrt.testing.mutations import KINDS, mutations
 from cnnrt.testing.offered import extended
 from cnnrt.testing.suite_of import importer_suite
+from cnnrt.topology import put_together
 from netfile_spec import NetFile
 
 FOREIGN: Mapping[str, bytes] = {
@@ -58,7 +59,10 @@ class ImporterSuite:
     mutations: ClassVar[int] = 25
 
     def models(self, folder: Path) -> Sequence[Sequence[Path]]:
-        """Write models into the folder, which is empty, and return the files of each."""
+        """Write models into the folder, which is empty, and return the files of each.
+
+        Where files hold weights without topology, the last one of a model is a NetFile (.netfile) with their layers.
+        """
         return ()
 
     @classmethod
@@ -82,7 +86,8 @@ class ImporterSuite:
     def test_its_own_models_are_recognised(self, tmp_path: Path) -> None:
         """It recognises each model, whatever the order of the files."""
         for files in self._models(tmp_path):
-            for order in (files, list(reversed(files))):
+            own, _ = _split(files)
+            for order in (own, list(reversed(own))):
                 answer = self.importer.recognises(order)
                 assert answer is True, f"recognises answered {answer!r} for {_named(order)}"
 
@@ -110,7 +115,8 @@ class ImporterSuite:
                 continue
             for files in models:
                 tried += 1
-                assert not self.importer.recognises(files), f"it claims {_named(files)}, which is for {name!r}"
+                own, _ = _split(files)
+                assert not self.importer.recognises(own), f"it claims {_named(own)}, which is for {name!r}"
         if not tried:
             pytest.skip("no other importer is installed that brings models along")
 
@@ -125,7 +131,8 @@ class ImporterSuite:
                 wrong = [name for name, w in weights.items() if w.dtype != np.float32]
                 assert not wrong, f"layer {layer!r}: {', '.join(wrong)} is not float32"
             folder = tmp_path / f"converted{number}"
-            converted = convert(files, folder, importer=self.importer.name, plugins=self.host())
+            own, topology = _split(files)
+            converted = convert(own, folder, importer=self.importer.name, topology=topology, plugins=self.host())
             with _cnnrt_warnings_allowed(), Net(converted.netfile, plugins=self.host()) as net:
                 shapes = {i.name: i.shape for i in net.graph.inputs}
                 if all(shapes.values()):
@@ -189,8 +196,13 @@ class ImporterSuite:
 
     def _read(self, files: Sequence[Path]) -> ImportedModel:
         """Return the model with its weights, which an importer may leave in the file until they are asked for."""
+        own, topology = _split(files)
         with _cnnrt_warnings_allowed():
-            model = self.importer.read(files)
+            if topology is None:
+                model = self.importer.read(own)
+            else:
+                loose = self.importer.read_weights(own)
+                model = put_together(loose, topology, str(own[0]), flip_kernels=None, host=self.host())
             for weights in model.parameters.values():
                 for values in weights.values():
                     np.asarray(values)
@@ -224,6 +236,13 @@ def _cnnrt_warnings_allowed() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", CnnrtWarning)
         yield
+
+
+def _split(files: Sequence[Path]) -> tuple[Sequence[Path], Path | None]:
+    """Return an importer's own files, and the topology that the last one may be."""
+    if len(files) > 1 and files[-1].suffix == ".netfile":
+        return files[:-1], files[-1]
+    return files, None
 
 
 def _named(files: Sequence[Path]) -> str:

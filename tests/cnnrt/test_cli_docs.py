@@ -28,7 +28,7 @@ def options(name: str) -> set[str]:
     if isinstance(command, click.Group):
         commands += [c for n in command.list_commands(context) if (c := command.get_command(context, n)) is not None]
     params = [p for c in commands for p in c.params if isinstance(p, click.Option)]
-    return {option for p in params for option in p.opts if option.startswith("--")} - COMMON
+    return {option for p in params for option in (*p.opts, *p.secondary_opts) if option.startswith("--")} - COMMON
 
 
 def test_every_command_has_a_section(repository: Path) -> None:
