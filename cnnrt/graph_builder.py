@@ -1,8 +1,8 @@
 """From a NetFile to a graph: who reads what, and where the weights are. All problems are reported at once.
 
-A layer reads the blobs that its `bottom` names, else what the layer before it gives. A blob's name stands for
-whatever was written under it last before this point in the file (so Caffe's in-place layers work as they do
-there), and a layer's name for that layer's own output.
+A layer reads the blobs that its `bottom` names, else what the layer before it gives; one that needs no input (Constant)
+then reads nothing. A blob's name stands for whatever was written under it last before this point in the file (so
+Caffe's in-place layers work as they do there), and a layer's name for that layer's own output.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ class _Builder:
         for name in dict.fromkeys((block.name, *outputs)):
             self._claim(name, place, "layer")
         layer = self._layer(block)
-        bottoms = self._bottoms(block, previous)
+        bottoms = self._bottoms(block, layer, previous)
         if layer is not None:
             self._check_arity(block, layer, bottoms)
         for blob, value in zip(tops, outputs, strict=True):
@@ -130,9 +130,9 @@ class _Builder:
             self.problems.append(Problem(f"layer {block.name!r} ({block.type}): {error}", block.position))
         return None
 
-    def _bottoms(self, block: LayerBlock, previous: str) -> tuple[str, ...]:
+    def _bottoms(self, block: LayerBlock, layer: Layer | None, previous: str) -> tuple[str, ...]:
         if block.bottoms is None:
-            return (previous,)
+            return () if layer is not None and layer.inputs[0] == 0 else (previous,)
         found = []
         for i, name in enumerate(block.bottoms):
             if name in self.blobs:

@@ -9,7 +9,7 @@ module states the version of this interface that it was written for and implemen
 
     @hookimpl
     def cnnrt_layers():
-        return [Swish]
+        return [QuickGelu]
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def cnnrt_layers() -> Sequence[type[Layer]]:
 
         @hookimpl
         def cnnrt_layers():
-            return [Swish]
+            return [QuickGelu]
     """
     raise NotImplementedError
 
@@ -72,7 +72,7 @@ def cnnrt_kernels() -> Sequence[Kernel]:
 
         @hookimpl
         def cnnrt_kernels():
-            return [SwishOnSequential()]
+            return [QuickGeluOnSequential()]
     """
     raise NotImplementedError
 

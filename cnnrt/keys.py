@@ -56,12 +56,34 @@ def integer(default: int = REQUIRED, *, doc: str, minimum: int | None = None, un
     """Return a field for one integer, at least `minimum`."""
 
     def convert(value: Any) -> int:
-        if isinstance(value, bool) or not isinstance(value, int):
-            raise ValueError(f"expected an integer, got {value!r}")
-        _check_bounds(value, minimum, None)
-        return value
+        return _integer(value, minimum)
 
     return _field(default, convert, Key("integer", doc, unit, minimum))
+
+
+def optional_integer(*, doc: str, minimum: int | None = None, unit: str = "") -> Any:
+    """Return a field like `integer` that is None where it is not stated."""
+
+    def convert(value: Any) -> int | None:
+        return None if value is None else _integer(value, minimum)
+
+    return _field(None, convert, Key("integer", doc, unit, minimum))
+
+
+def integers(default: Sequence[int] | None = REQUIRED, *, doc: str, minimum: int | None = None, unit: str = "") -> Any:
+    """Return a field for a list of integers of any length but 0, each at least `minimum`, kept as a tuple.
+
+    One integer is a list of one. With a default of None the key may be left out, and is None then.
+    """
+
+    def convert(value: Any) -> tuple[int, ...] | None:
+        if value is None and default is None:
+            return None
+        if isinstance(value, list | tuple) and not value:
+            raise ValueError("expected at least one integer, got none")
+        return tuple(_integer(v, minimum) for v in (value if isinstance(value, list | tuple) else [value]))
+
+    return _field(default, convert, Key("integers", doc, unit, minimum))
 
 
 def number(
@@ -80,6 +102,19 @@ def number(
         return result
 
     return _field(default, convert, Key("number", doc, unit, minimum, maximum))
+
+
+def optional_number(*, doc: str, minimum: float | None = None, maximum: float | None = None, unit: str = "") -> Any:
+    """Return a field like `number` that is None where it is not stated."""
+
+    def convert(value: Any) -> float | None:
+        if value is None:
+            return None
+        result = _finite(value)
+        _check_bounds(result, minimum, maximum)
+        return result
+
+    return _field(None, convert, Key("number", doc, unit, minimum, maximum))
 
 
 def numbers(default: Sequence[float] = REQUIRED, *, doc: str, unit: str = "") -> Any:
@@ -163,6 +198,13 @@ def _field(default: Any, convert: Callable[[Any], Any], key: Key) -> Any:
     if default is REQUIRED:
         return attrs.field(converter=converter, metadata={METADATA: key})
     return attrs.field(default=default, converter=converter, metadata={METADATA: key})
+
+
+def _integer(value: Any, minimum: int | None) -> int:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise ValueError(f"expected an integer, got {value!r}")
+    _check_bounds(value, minimum, None)
+    return value
 
 
 def _finite(value: Any) -> float:

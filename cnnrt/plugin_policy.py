@@ -3,7 +3,7 @@
 - `CNNRT_PLUGINS_ALLOW`: if set, only these are loaded, besides those of cnnrt itself.
 - `CNNRT_PLUGINS_BLOCK`: these are not loaded; wins over the other.
 
-Each is a list, separated by commas, of distributions ("cnnrt-swish") or entry points ("layer.swish").
+Each is a list, separated by commas, of distributions ("cnnrt-quick-gelu") or entry points ("layer.quick-gelu").
 """
 
 from __future__ import annotations

@@ -30,7 +30,7 @@ _TYPES: tuple[str, ...] = (
     "Eltwise",
     "Flatten",
 )
-_TYPES += ("Dropout", "convolution", "RELU", "Swish", "Reorder", "layer", "__class__")
+_TYPES += ("Dropout", "convolution", "RELU", "QuickGelu", "Reorder", "layer", "__class__")
 _SAFE = ("ReLU", "Dropout", "Pooling", "LRN", "Eltwise", "Softmax")
 _KEYS: tuple[str, ...] = (
     "pad",

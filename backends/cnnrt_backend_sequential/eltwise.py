@@ -1,4 +1,4 @@
-"""Element-wise sum, product and maximum of several inputs."""
+"""Element-wise sum, product, maximum and the like of several inputs."""
 
 from __future__ import annotations
 
@@ -21,7 +21,14 @@ if TYPE_CHECKING:
 CHUNK = BLOCK_BYTES // 16
 """Values in a chunk: result, scaled input and the inputs read fit the cache together."""
 
-_COMBINE: dict[str, Callable[..., Array]] = {"sum": np.add, "prod": np.multiply, "max": np.maximum}
+_COMBINE: dict[str, Callable[..., Array]] = {
+    "sum": np.add,
+    "prod": np.multiply,
+    "max": np.maximum,
+    "min": np.minimum,
+    "sub": np.subtract,
+    "div": np.divide,
+}
 
 
 class CombineChunks(HostKernel):
@@ -34,6 +41,13 @@ class CombineChunks(HostKernel):
     backend = "sequential"
     name = "chunks"
     folds = FOLDS
+
+    def can_run(self, call: LayerCall, device: Device) -> bool | str:
+        """Decline inputs that are broadcast, and the rarer operations."""
+        operation = cast("Eltwise", call.layer).operation
+        if operation not in _COMBINE:
+            return f"combines by {', '.join(_COMBINE)}, not by {operation}"
+        return len(set(call.input_shapes)) == 1 or "takes inputs of equal shapes"
 
     def estimate(self, call: LayerCall, device: Device) -> float:
         """Return a pass for each input, two where it is scaled, and two for a ReLU."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, cast
 
+from cnnrt.backend import Device
 from cnnrt.layer_call import LayerCall
 from cnnrt_backend_threaded.emitter import Code, Value
 from cnnrt_backend_threaded.flat_work import FlatKernel
@@ -20,6 +21,13 @@ class Combine(FlatKernel):
     layer = "Eltwise"
     name = "flat"
     folds = ("ReLU",)
+
+    def can_run(self, call: LayerCall, device: Device) -> bool | str:
+        """Decline inputs that are broadcast, and the rarer operations."""
+        operation = cast("Eltwise", call.layer).operation
+        if operation not in ("sum", "prod", "max"):
+            return f"combines by sum, prod and max, not by {operation}"
+        return len(set(call.input_shapes)) == 1 or "takes inputs of equal shapes"
 
     def combine(self, call: LayerCall, code: Code, values: Sequence[Value]) -> Value:
         """Return the combination of one vector of each input, rectified where that is folded in."""

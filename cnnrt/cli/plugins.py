@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     examples="""
         cnnrt plugins
         cnnrt plugins --verbose
-        cnnrt plugins new layer hard-swish
-        cnnrt plugins verify HardSwish
+        cnnrt plugins new layer soft-shrink
+        cnnrt plugins verify SoftShrink
     """,
     exit_codes={0: "done, whether or not plugins failed"},
 )

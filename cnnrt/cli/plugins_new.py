@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 @click.command(
     cls=Command,
     examples="""
-        cnnrt plugins new layer hard-swish
+        cnnrt plugins new layer soft-shrink
         cnnrt plugins new backend numexpr -o numexpr-backend
         cnnrt plugins new importer plain-text
     """,
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 def new(kind: str, name: str, folder: Path | None) -> None:
     """Write a plugin to begin with: a distribution with its module, README and tests, which pass.
 
-    NAME is written with dashes (hard-swish); of a layer, it gives the type HardSwish.
+    NAME is written with dashes (soft-shrink); of a layer, it gives the type SoftShrink.
     """
     from cnnrt.plugin_template import plugin_name, write_plugin
 

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 @click.command(
     cls=Command,
     examples="""
-        cnnrt plugins verify Swish
-        cnnrt plugins verify cnnrt-swish --verbose
+        cnnrt plugins verify QuickGelu
+        cnnrt plugins verify cnnrt-quick-gelu --verbose
         cnnrt plugins verify caffe --kind importer --json
     """,
     exit_codes={0: "every check passed, or was skipped for the reason that is shown", FAILED: "a check failed"},

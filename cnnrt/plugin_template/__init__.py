@@ -39,7 +39,7 @@ SUFFIX = ".template"
 
 @attrs.frozen
 class PluginName:
-    """A name in all its spellings: `hard-swish`, `hard_swish`, `HardSwish`, and those made from them."""
+    """A name in all its spellings: `soft-shrink`, `soft_shrink`, `SoftShrink`, and those made from them."""
 
     kind: Kind
     dashed: str
@@ -80,7 +80,7 @@ class PluginName:
 
 
 def plugin_name(kind: Kind, name: str) -> PluginName:
-    """Return the name of a new plugin, given as `hard-swish`, `HardSwish` or `hard_swish`.
+    """Return the name of a new plugin, given as `soft-shrink`, `SoftShrink` or `soft_shrink`.
 
     The prefix that distributions of this kind have may be part of it, and is left out. Raises InputError for what
     cannot be a name.
@@ -90,7 +90,7 @@ def plugin_name(kind: Kind, name: str) -> PluginName:
     if not re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", dashed):
         raise InputError(
             f"{name!r} is no name for a {kind}: expected letters and digits, the first a letter, with single dashes "
-            f"between words, as in hard-swish"
+            f"between words, as in soft-shrink"
         )
     if len(dashed) > LONGEST_NAME:
         raise InputError(f"{name!r} is too long for a name: {len(dashed)} characters, at most {LONGEST_NAME}")

@@ -1,10 +1,10 @@
 """The conformance kit: what a layer, a backend, an importer or a meter has to hold, as tests that a plugin inherits.
 
     from cnnrt.testing import LayerSuite
-    from cnnrt_swish import Swish
+    from cnnrt_quick_gelu import QuickGelu
 
-    class TestSwish(LayerSuite):
-        layer = Swish
+    class TestQuickGelu(LayerSuite):
+        layer = QuickGelu
 
 Run by pytest; `cnnrt plugins verify NAME` runs the same suites over what is installed. Needs pytest and hypothesis:
 `pip install "cnnrt[testing]"`.

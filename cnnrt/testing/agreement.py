@@ -20,21 +20,22 @@ ALLOWANCE = 16
 """How often the rounding of the inputs a result may be off."""
 
 
-def rounding_bound(case: Case) -> tuple[Array, ...]:
-    """Return, for each output value, how far a sound float32 computation may be from the exact one.
+def rounding_bound(case: Case, unit: float = FLOAT32) -> tuple[Array, ...]:
+    """Return, for each output value, how far a sound computation may be from the exact one.
 
-    Measured, so that it serves any layer: every input and weight is moved by one float32 rounding, up or down at
-    random, and the reference (with what is folded into it) is computed in float64 a few times. A sound computation is
-    as good as an exact one on inputs that are slightly off (backward stability: Higham, "Accuracy and Stability of
-    Numerical Algorithms", 2002, section 1.5), so it may be off by sixteen times the root mean square of these
-    differences, and by sixteen roundings of the result. A suite with a sharper bound overrides `allowed_error`.
+    `unit` is the unit roundoff of its arithmetic. Measured, so that it serves any layer: every input and weight is
+    moved by one rounding, up or down at random, and the reference (with what is folded into it) is computed in float64
+    a few times. A sound computation is as good as an exact one on inputs that are slightly off (backward stability:
+    Higham, "Accuracy and Stability of Numerical Algorithms", 2002, section 1.5), so it may be off by sixteen times the
+    root mean square of these differences, and by sixteen roundings of the result. A suite with a sharper bound
+    overrides `allowed_error`.
     """
     inputs, weights = case.in_float64()
     exact = case.call.reference(inputs, weights)
     random = np.random.default_rng(case.seed)
 
     def moved(x: Array) -> Array:
-        return x * (1 + FLOAT32 * random.choice([-1.0, 1.0], x.shape))
+        return x * (1 + unit * random.choice([-1.0, 1.0], x.shape))
 
     squares = [np.zeros_like(value) for value in exact]
     for _ in range(DRAWS):
@@ -42,7 +43,7 @@ def rounding_bound(case: Case) -> tuple[Array, ...]:
         for square, value, other in zip(squares, exact, near, strict=True):
             square += np.nan_to_num((value - other) ** 2)
     return tuple(
-        ALLOWANCE * (np.sqrt(square / DRAWS) + FLOAT32 * np.abs(value)) + UNDERFLOW
+        ALLOWANCE * (np.sqrt(square / DRAWS) + unit * np.abs(value)) + UNDERFLOW
         for square, value in zip(squares, exact, strict=True)
     )
 

@@ -82,6 +82,7 @@ def make_case(
 
 
 def frozen(array: Array) -> Array:
-    """Return the array, read-only from now on."""
-    array.flags.writeable = False
-    return array
+    """Return the array, read-only from now on; what NumPy computes from a single value is made one again."""
+    whole = np.asarray(array)
+    whole.flags.writeable = False
+    return whole

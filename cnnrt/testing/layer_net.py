@@ -16,7 +16,10 @@ from netfile_spec import InputBlock, NetFile, write_model
 from netfile_spec import layer as layer_block
 
 LAYER = "under_test"
-"""The layer's name in the network; what is folded into it is called folded1, folded2 and so on."""
+"""The layer's name in the network, and with 1, 2 and so on those of its outputs, where it has several.
+
+What is folded into it is called folded1, folded2 and so on.
+"""
 
 
 def fits_a_net(case: Case) -> bool:
@@ -44,7 +47,9 @@ def default_keys(layer: type[Layer]) -> dict[str, Any]:
 def write_layer_net(folder: Path, case: Case, **header: Any) -> Path:
     """Write a network that computes the case: its layer, then what is folded into it. Returns the NetFile."""
     inputs = [InputBlock(name, shape[1:]) for name, shape in zip(_names(case), case.call.input_shapes, strict=True)]
-    blocks = [layer_block(case.layer.type, LAYER, bottom=_names(case), **stated_keys(case.layer))]
+    count = len(case.call.outputs)
+    tops = None if count == 1 else [f"{LAYER}{number}" for number in range(1, count + 1)]
+    blocks = [layer_block(case.layer.type, LAYER, bottom=_names(case), top=tops, **stated_keys(case.layer))]
     blocks += [
         layer_block(folded.type, f"folded{number}", **stated_keys(folded))
         for number, folded in enumerate(case.call.folded, start=1)

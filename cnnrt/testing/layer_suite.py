@@ -15,9 +15,9 @@ from cnnrt.testing.layer_reference_checks import LayerReferenceChecks
 class LayerSuite(LayerReferenceChecks, LayerKernelChecks):
     """Everything a layer has to hold. A subclass states `layer`; see `LayerFacts` for what else it may state.
 
-        class TestSwish(LayerSuite):
-            layer = Swish
+        class TestQuickGelu(LayerSuite):
+            layer = QuickGelu
 
     A check that does not apply is overridden by a test that does. Where others are to test kernels on the same calls,
-    the suite is part of the package and the layer names it: `suite = "cnnrt_swish.conformance:SwishSuite"`.
+    the suite is part of the package and the layer names it: `suite = "cnnrt_quick_gelu.conformance:QuickGeluSuite"`.
     """

@@ -1,4 +1,4 @@
-"""Eltwise: sum, product or maximum of several inputs, value by value."""
+"""Eltwise: several inputs are combined value by value."""
 
 from __future__ import annotations
 
@@ -10,15 +10,30 @@ import numpy as np
 
 from cnnrt.errors import KeyValueError, ShapeError
 from cnnrt.keys import choice, numbers
-from cnnrt.layer import Array, Layer, Shape, shape_text
+from cnnrt.layer import Array, Layer, Shape
+from cnnrt_layers.broadcasting import broadcast_shape
+
+COMBINE: Mapping[str, np.ufunc] = {
+    "sum": np.add,
+    "mean": np.add,
+    "prod": np.multiply,
+    "max": np.maximum,
+    "min": np.minimum,
+    "sub": np.subtract,
+    "div": np.divide,
+    "pow": np.power,
+}
+PAIRS = ("sub", "div", "pow")
+"""Operations of exactly two inputs."""
 
 
 @attrs.frozen(kw_only=True)
 class Eltwise(Layer):
-    """Combines inputs of equal shapes value by value: their sum, product or maximum.
+    """Combines inputs value by value: their sum, product, largest, ...
 
-    Inputs and output of the same shape, any rank. A sum may weigh its inputs by `coeff`, one factor for each: [1, -1]
-    is a difference.
+    Inputs of any rank. Where shapes differ they are broadcast as in NumPy and ONNX: aligned at their ends, an axis of
+    length 1, or one that is missing in front, counts as repeated. A sum may weigh its inputs by `coeff`, one factor for
+    each: [1, -1] is a difference. `sub`, `div` and `pow` take exactly two inputs.
     """
 
     type = "Eltwise"
@@ -26,8 +41,13 @@ class Eltwise(Layer):
     folds = ("ReLU",)
     formula = """
         sum:   y = coeff[1] * x1 + coeff[2] * x2 + ...
+        mean:  y = (x1 + x2 + ...) / number of inputs
         prod:  y = x1 * x2 * ...
         max:   y = maximum(x1, x2, ...)
+        min:   y = minimum(x1, x2, ...)
+        sub:   y = x1 - x2
+        div:   y = x1 / x2
+        pow:   y = x1 ** x2
     """
     example = """
         layer {
@@ -39,7 +59,7 @@ class Eltwise(Layer):
     """
     suite = "cnnrt_layers.conformance.suites:EltwiseSuite"
 
-    operation: str = choice("sum", choices={"sum": "sum", "prod": "prod", "max": "max"}, doc="how values are combined")
+    operation: str = choice("sum", choices={name: name for name in COMBINE}, doc="how values are combined")
     coeff: tuple[float, ...] = numbers((), doc="factor of each input of a sum; absent, all are 1")
 
     def __attrs_post_init__(self) -> None:
@@ -48,15 +68,11 @@ class Eltwise(Layer):
 
     def output_shapes(self, inputs: Sequence[Shape], weights: Mapping[str, Shape]) -> tuple[Shape, ...]:
         """Return the common shape."""
-        for number, shape in enumerate(inputs, start=1):
-            if shape != inputs[0]:
-                raise ShapeError(
-                    f"expected inputs of equal shapes, got {shape_text(inputs[0])} and, as input {number}, "
-                    f"{shape_text(shape)}"
-                )
+        if self.operation in PAIRS and len(inputs) != 2:
+            raise ShapeError(f"operation {self.operation!r} takes exactly two inputs, got {len(inputs)}")
         if self.coeff and len(self.coeff) != len(inputs):
             raise ShapeError(f"expected one coeff for each of {len(inputs)} inputs, got {len(self.coeff)}")
-        return (inputs[0],)
+        return (broadcast_shape(inputs),)
 
     def is_identity(self, inputs: Sequence[Shape]) -> bool:
         """Tell whether there is only one input, with factor 1."""
@@ -64,7 +80,7 @@ class Eltwise(Layer):
 
     def flops(self, inputs: Sequence[Shape], outputs: Sequence[Shape], weights: Mapping[str, Shape]) -> int:
         """Return one operation for each input after the first, and one for each factor."""
-        return math.prod(outputs[0]) * (len(inputs) - 1 + len(self.coeff))
+        return math.prod(outputs[0]) * (len(inputs) - 1 + len(self.coeff) + (self.operation == "mean"))
 
     def reference_workspace(
         self, inputs: Sequence[Shape], outputs: Sequence[Shape], weights: Mapping[str, Shape]
@@ -74,9 +90,14 @@ class Eltwise(Layer):
 
     def reference(self, inputs: Sequence[Array], weights: Mapping[str, Array]) -> tuple[Array, ...]:
         """Combine one input after the other in float64; shapes and dtypes as in `Layer.reference`."""
-        combine = {"sum": np.add, "prod": np.multiply, "max": np.maximum}[self.operation]
+        combine = COMBINE[self.operation]
         factors = self.coeff or (1.0,) * len(inputs)
-        result = np.multiply(inputs[0], factors[0], dtype=np.float64)
-        for x, factor in zip(inputs[1:], factors[1:], strict=True):
-            combine(result, x if factor == 1 else np.multiply(x, factor, dtype=np.float64), out=result)
+        result = np.empty(broadcast_shape([x.shape for x in inputs]))
+        with np.errstate(all="ignore"):
+            np.multiply(inputs[0], factors[0], out=result, dtype=np.float64)
+            for x, factor in zip(inputs[1:], factors[1:], strict=True):
+                operand = x if factor == 1 else np.multiply(x, factor, dtype=np.float64)
+                combine(result, operand, out=result, dtype=np.float64)
+            if self.operation == "mean":
+                result /= len(inputs)
         return (result.astype(inputs[0].dtype, copy=False),)

@@ -52,6 +52,9 @@ GEMM_FLOPS = 100e9
 MEMORY_BYTES = 10e9
 """Bytes a second read from main memory, likewise."""
 
+JOINS = {"sum": "{} + {}", "prod": "{} * {}", "max": "maximum({}, {})", "sub": "{} - {}", "div": "{} / {}"}
+"""How an Eltwise joins two operands, by its operation."""
+
 MOST_OPERANDS = 31
 """Arrays and numbers in one expression: what numexpr takes with NumPy 1 (with NumPy 2 it takes 63)."""
 
@@ -476,6 +479,15 @@ class Combine(FloatKernel):
     layer = "Eltwise"
     name = "expression"
 
+    def can_run(self, call: LayerCall, device: Device) -> bool | str:
+        """Decline inputs that are broadcast, and operations that have no expression here."""
+        operation = cast("Eltwise", call.layer).operation
+        if operation not in JOINS:
+            return f"has no expression for {operation}"
+        if len(set(call.input_shapes)) > 1:
+            return "takes inputs of equal shapes"
+        return super().can_run(call, device)
+
     def operands(self, call: LayerCall) -> int:
         """Return the inputs, and the factors of a sum."""
         return len(call.inputs) + len(cast("Eltwise", call.layer).coeff)
@@ -485,8 +497,7 @@ class Combine(FloatKernel):
         layer = cast("Eltwise", call.layer)
         names, factors = _names("x", len(call.inputs)), _names("f", len(layer.coeff))
         terms = [f"{f} * {x}" for x, f in zip(names, factors, strict=True)] if factors else list(names)
-        join = {"sum": "{} + {}", "prod": "{} * {}", "max": "maximum({}, {})"}[layer.operation]
-        combine = expression(functools.reduce(join.format, terms), (*names, *factors))
+        combine = expression(functools.reduce(JOINS[layer.operation].format, terms), (*names, *factors))
         numbers = [np.float32(c) for c in layer.coeff]
 
         def run(inputs: Sequence[Array], outputs: Sequence[Array], weights: Packed, workspace: Array) -> None:

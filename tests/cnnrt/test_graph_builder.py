@@ -18,8 +18,8 @@ from cnnrt.layer import Array, Layer, Shape
 from cnnrt.loading import load_netfile
 from cnnrt.plugins import PluginHost
 from core_suite.plugins_in_memory import built_in, entry_point, host_of, plugin
-from core_suite.small_networks import filters, images, write_text
-from netfile_spec import NetFile, layer, parse_netfile
+from core_suite.small_networks import filters, images, write_network, write_text
+from netfile_spec import InputBlock, NetFile, layer, parse_netfile
 
 
 def graph_of(text: str, host: PluginHost | None = None) -> Graph:
@@ -41,6 +41,27 @@ def test_a_layer_without_bottom_reads_the_layer_before_it_and_the_first_reads_th
     assert wiring(graph) == {"a": ("data",), "b": ("a",)}
     assert [(i.name, i.shape) for i in graph.inputs] == [("data", None)]
     assert graph.outputs == ("b",)
+
+
+def test_a_layer_that_needs_no_input_reads_none_unless_it_says_so(tmp_path: Path) -> None:
+    """Constant: without bottom it gives its value as it is, with one a copy for each item of the batch."""
+    value = np.float32([[1, 2, 3]])
+    path = write_network(
+        tmp_path,
+        [
+            layer("Constant", "offset"),
+            layer("Eltwise", "sum", bottom=["data", "offset"]),
+            layer("Constant", "each", bottom="data"),
+        ],
+        {"offset": {"value": value}, "each": {"value": value[0]}},
+        inputs=[InputBlock("data", (3,))],
+    )
+    net = Net(path)
+    assert wiring(net.graph) == {"offset": (), "sum": ("data", "offset"), "each": ("data",)}
+    x = images(4, 3)
+    results = net.compute(x)
+    assert np.array_equal(results["sum"], x + value)
+    assert np.array_equal(results["each"], np.tile(value, (4, 1)))
 
 
 def test_branches_join_and_what_nobody_reads_is_an_output() -> None:

@@ -308,12 +308,12 @@ def test_threads_that_ask_at_once_load_a_plugin_once() -> None:
 
 def test_an_installed_strangers_package_runs_in_a_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     site = tmp_path / "site"
-    (site / "swish-1.2.dist-info").mkdir(parents=True)
-    (site / "swish-1.2.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: swish\nVersion: 1.2\n")
-    (site / "swish-1.2.dist-info" / "entry_points.txt").write_text(
-        "[cnnrt.plugins]\nlayer.swish = swish_of_a_stranger\nbackend.swish = swish_not_there\n"
+    (site / "snake-1.2.dist-info").mkdir(parents=True)
+    (site / "snake-1.2.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: snake\nVersion: 1.2\n")
+    (site / "snake-1.2.dist-info" / "entry_points.txt").write_text(
+        "[cnnrt.plugins]\nlayer.snake = snake_of_a_stranger\nbackend.snake = snake_not_there\n"
     )
-    (site / "swish_of_a_stranger.py").write_text(
+    (site / "snake_of_a_stranger.py").write_text(
         textwrap.dedent(
             """
             import attrs, numpy as np
@@ -323,9 +323,9 @@ def test_an_installed_strangers_package_runs_in_a_network(tmp_path: Path, monkey
             plugin_api = 1
 
             @attrs.frozen(kw_only=True)
-            class Swish(Layer):
+            class Snake(Layer):
                 "x * sigmoid(x)"
-                type = "Swish"
+                type = "Snake"
                 def output_shapes(self, inputs, weights):
                     return (inputs[0],)
                 def reference(self, inputs, weights):
@@ -334,20 +334,20 @@ def test_an_installed_strangers_package_runs_in_a_network(tmp_path: Path, monkey
 
             @hookimpl
             def cnnrt_layers():
-                return [Swish]
+                return [Snake]
             """
         )
     )
     monkeypatch.syspath_prepend(site)
-    monkeypatch.delitem(sys.modules, "swish_of_a_stranger", raising=False)
+    monkeypatch.delitem(sys.modules, "snake_of_a_stranger", raising=False)
     host = PluginHost()
-    net = Net(write_text(tmp_path / "model", 'requires: "swish"\nlayer { type: "swish" name: "s" }'), plugins=host)
+    net = Net(write_text(tmp_path / "model", 'requires: "snake"\nlayer { type: "snake" name: "s" }'), plugins=host)
     x = np.linspace(-3, 3, 12, dtype=np.float32).reshape(3, 2, 2)
-    with pytest.warns(PluginWarning, match=r"'backend.swish' of swish 1\.2 was left out: ModuleNotFoundError"):
+    with pytest.warns(PluginWarning, match=r"'backend.snake' of snake 1\.2 was left out: ModuleNotFoundError"):
         y = net.compute(x)
     np.testing.assert_allclose(y, x / (1 + np.exp(-x)), rtol=1e-6)
     assert net.plan.rows[0].fallback
-    assert any(r.origin == "swish 1.2" and r.provides == ["Swish"] for r in host.records())
+    assert any(r.origin == "snake 1.2" and r.provides == ["Snake"] for r in host.records())
 
 
 def test_what_ships_with_cnnrt_comes_in_by_the_same_door(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,7 +24,7 @@ from cnnrt.plugin_template import Kind, plugin_name, rendered
 
 KINDS: tuple[Kind, ...] = ("layer", "backend", "importer")
 PLUGINS: tuple[tuple[Kind, str, str], ...] = (
-    ("layer", "hard-swish", "HardSwish"),
+    ("layer", "soft-shrink", "SoftShrink"),
     ("backend", "plain-numpy", "plain-numpy"),
     ("importer", "word-list", "word-list"),
 )
@@ -58,10 +58,10 @@ def test_the_tests_that_are_written_take_five_lines(kind: Kind) -> None:
 @pytest.mark.parametrize(
     ("name", "spellings"),
     [
-        ("swish", ("swish", "Swish", "cnnrt-swish", "cnnrt_swish")),
-        ("HardSwish", ("hard-swish", "HardSwish", "cnnrt-hard-swish", "cnnrt_hard_swish")),
-        ("hard_swish", ("hard-swish", "HardSwish", "cnnrt-hard-swish", "cnnrt_hard_swish")),
-        ("cnnrt-hard-swish", ("hard-swish", "HardSwish", "cnnrt-hard-swish", "cnnrt_hard_swish")),
+        ("quick-gelu", ("quick-gelu", "QuickGelu", "cnnrt-quick-gelu", "cnnrt_quick_gelu")),
+        ("SoftShrink", ("soft-shrink", "SoftShrink", "cnnrt-soft-shrink", "cnnrt_soft_shrink")),
+        ("soft_shrink", ("soft-shrink", "SoftShrink", "cnnrt-soft-shrink", "cnnrt_soft_shrink")),
+        ("cnnrt-soft-shrink", ("soft-shrink", "SoftShrink", "cnnrt-soft-shrink", "cnnrt_soft_shrink")),
         ("a2b", ("a2b", "A2b", "cnnrt-a2b", "cnnrt_a2b")),
     ],
 )
@@ -140,7 +140,7 @@ def run(command: list[str], folder: Path, code: int = 0) -> str:
 def test_installed_plugins_are_listed_beside_the_built_in_ones(installed: Path, tmp_path: Path) -> None:
     listed = json.loads(run([str(installed), "-m", "cnnrt", "plugins", "--json"], tmp_path))
     found: dict[str, Any] = {p["distribution"]: p for p in listed["plugins"]}
-    assert {"cnnrt", "cnnrt-hard-swish", "cnnrt-backend-plain-numpy", "cnnrt-import-word-list"} <= set(found)
+    assert {"cnnrt", "cnnrt-soft-shrink", "cnnrt-backend-plain-numpy", "cnnrt-import-word-list"} <= set(found)
     assert not any(p["problem"] for p in listed["plugins"] if p["distribution"] != "cnnrt")
     assert listed["collisions"] == []
     assert all(
@@ -158,14 +158,14 @@ def test_a_new_plugin_is_graded_green(installed: Path, tmp_path: Path, kind: str
 
 
 def test_its_own_tests_pass(installed: Path) -> None:
-    source = installed.parents[2] / "hard-swish"
+    source = installed.parents[2] / "soft-shrink"
     assert " passed" in run([str(installed), "-m", "pytest", "-q", "-p", "no:cacheprovider"], source)
 
 
 def test_a_new_layer_runs_from_a_netfile_on_a_new_backend(installed: Path, tmp_path: Path) -> None:
     (tmp_path / "net.netfile").write_text(
-        'requires: ["cnnrt-hard-swish", "cnnrt-backend-plain-numpy"]\nexecution_mode: "plain-numpy"\n'
-        'input { shape: [1, 2, 2] }\nlayer { type: "HardSwish" name: "h" factor: 3.0 }\n'
+        'requires: ["cnnrt-soft-shrink", "cnnrt-backend-plain-numpy"]\nexecution_mode: "plain-numpy"\n'
+        'input { shape: [1, 2, 2] }\nlayer { type: "SoftShrink" name: "h" factor: 3.0 }\n'
         'layer { type: "ReLU" name: "r" }\n'
     )
     program = (

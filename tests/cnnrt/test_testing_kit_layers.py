@@ -25,10 +25,10 @@ from cnnrt_layers import Convolution, FullyConnected
 
 
 @attrs.frozen(kw_only=True)
-class Scale(Layer):
+class Stretch(Layer):
     """Multiplies every value by `factor`. Any shape."""
 
-    type = "Scale"
+    type = "Stretch"
     formula = "y = factor * x"
     factor: float = number(2.0, doc="what every value is multiplied by")
 
@@ -39,89 +39,89 @@ class Scale(Layer):
         return ((self.factor * inputs[0].astype(np.float64)).astype(inputs[0].dtype),)
 
 
-class WrongShapeRule(Scale):
+class WrongShapeRule(Stretch):
     def output_shapes(self, inputs: Any, weights: Any) -> Any:
         return ((*inputs[0][:-1], inputs[0][-1] + 1),)
 
 
-class WrongDtype(Scale):
+class WrongDtype(Stretch):
     def reference(self, inputs: Any, weights: Any) -> Any:
         return (inputs[0].astype(np.float64),)
 
 
-class NoTuple(Scale):
+class NoTuple(Stretch):
     def reference(self, inputs: Any, weights: Any) -> Any:
         return inputs[0] * 2
 
 
-class GivesItsInput(Scale):
+class GivesItsInput(Stretch):
     def reference(self, inputs: Any, weights: Any) -> Any:
         return (inputs[0].view(),)
 
 
-class InFloat32(Scale):
+class InFloat32(Stretch):
     def reference(self, inputs: Any, weights: Any) -> Any:
         return ((np.float32(self.factor) * inputs[0].astype(np.float32)).astype(inputs[0].dtype),)
 
 
-class AccumulatesInFloat32(Scale):
+class AccumulatesInFloat32(Stretch):
     def reference(self, inputs: Any, weights: Any) -> Any:
         sums = np.cumsum(np.repeat(inputs[0][..., None], 100, axis=-1), axis=-1, dtype=inputs[0].dtype)
         return (sums[..., -1],)
 
 
-class WritesToInputs(Scale):
+class WritesToInputs(Stretch):
     def reference(self, inputs: Any, weights: Any) -> Any:
         inputs[0][...] = 0
         return (inputs[0].copy(),)
 
 
-class Forgetful(Scale):
+class Forgetful(Stretch):
     calls = itertools.count()
 
     def reference(self, inputs: Any, weights: Any) -> Any:
         return (inputs[0] * np.asarray(next(self.calls) % 7, inputs[0].dtype),)
 
 
-class AcrossItems(Scale):
+class AcrossItems(Stretch):
     def reference(self, inputs: Any, weights: Any) -> Any:
         centred = inputs[0].astype(np.float64) - (inputs[0].mean(axis=0, dtype=np.float64) if len(inputs[0]) else 0)
         return (centred.astype(inputs[0].dtype),)
 
 
-class AllocatesToAnswer(Scale):
+class AllocatesToAnswer(Stretch):
     def output_shapes(self, inputs: Any, weights: Any) -> Any:
         return (np.zeros([min(n, 2**20) for n in inputs[0]]).shape,)
 
 
-class NumpyIntegers(Scale):
+class NumpyIntegers(Stretch):
     def output_shapes(self, inputs: Any, weights: Any) -> Any:
         return (tuple(np.asarray(inputs[0], np.int64)),)
 
 
-class FailsOnEmpty(Scale):
+class FailsOnEmpty(Stretch):
     def output_shapes(self, inputs: Any, weights: Any) -> Any:
         return ((inputs[0][0], 12 // inputs[0][-1]),)
 
 
-class UnderstatesItsMemory(Scale):
+class UnderstatesItsMemory(Stretch):
     def reference_workspace(self, inputs: Any, outputs: Any, weights: Any) -> int:
         return 0
 
 
-class Crashes(Scale):
+class Crashes(Stretch):
     def reference(self, inputs: Any, weights: Any) -> Any:
         raise RuntimeError("no such thing as a factor")
 
 
-class Undocumented(Scale):
-    """Does what Scale does."""
+class Undocumented(Stretch):
+    """Does what Stretch does."""
 
     formula = ""
 
 
 @attrs.frozen(kw_only=True)
-class BoundNotKept(Scale):
+class BoundNotKept(Stretch):
     """Says that its key is bounded, but converts anything."""
 
     loose: float = attrs.field(
@@ -131,14 +131,14 @@ class BoundNotKept(Scale):
 
 
 @attrs.frozen(kw_only=True)
-class FieldThatIsNoKey(Scale):
+class FieldThatIsNoKey(Stretch):
     """Has a field that no NetFile can state."""
 
     hidden: int = 3
 
 
 @attrs.frozen(kw_only=True)
-class LosesItsKey(Scale):
+class LosesItsKey(Stretch):
     """Keeps something else than what was stated."""
 
     places: int = integer(1, doc="how many")
@@ -187,13 +187,13 @@ def test_what_is_wrong_with_a_layer_is_found(layer: type[Layer], check: str, mes
 
 @pytest.mark.parametrize("check", sorted({check for _, check, _ in WRONG}))
 def test_a_right_layer_passes_the_same_checks(check: str) -> None:
-    getattr(layer_suite(Scale)(), f"test_{check}")()
+    getattr(layer_suite(Stretch)(), f"test_{check}")()
 
 
-class ScaleOnSequential(HostKernel):
-    """A kernel for Scale that is wrong in the way that `fault` says."""
+class StretchOnSequential(HostKernel):
+    """A kernel for Stretch that is wrong in the way that `fault` says."""
 
-    layer = "Scale"
+    layer = "Stretch"
     backend = "sequential"
     name = "scale"
 
@@ -205,7 +205,7 @@ class ScaleOnSequential(HostKernel):
         return -1 if self.fault == "negative workspace" else 64
 
     def bind(self, call: LayerCall) -> HostFunction:
-        factor = np.float32(call.layer.factor)  # type: ignore[attr-defined]  # only Scale comes here
+        factor = np.float32(call.layer.factor)  # type: ignore[attr-defined]  # only Stretch comes here
 
         def run(inputs: Sequence[Array], outputs: Sequence[Array], weights: Packed, workspace: Array) -> None:
             self.runs += 1
@@ -239,39 +239,39 @@ class ScaleOnSequential(HostKernel):
 )
 def test_what_is_wrong_with_a_kernel_is_found(fault: str, check: str, message: str) -> None:
     suite = on_host(with_kernel(fault))
-    assert message in run_check(suite, check, ("scale", "sequential", "scale"))
+    assert message in run_check(suite, check, ("stretch", "sequential", "scale"))
 
 
 def test_a_right_kernel_passes() -> None:
     suite = on_host(with_kernel("none"))()
-    suite.test_kernel_agrees_with_the_reference(("scale", "sequential", "scale"))
-    suite.test_kernel_states_what_holds(("scale", "sequential", "scale"))
+    suite.test_kernel_agrees_with_the_reference(("stretch", "sequential", "scale"))
+    suite.test_kernel_states_what_holds(("stretch", "sequential", "scale"))
     suite.test_networks_run_it_on_every_backend("sequential")
 
 
 def with_kernel(fault: str) -> PluginHost:
     from cnnrt_backend_sequential.backend import SequentialBackend
 
-    return offered(layers=[Scale], backends=[SequentialBackend()], kernels=[ScaleOnSequential(fault)])
+    return offered(layers=[Stretch], backends=[SequentialBackend()], kernels=[StretchOnSequential(fault)])
 
 
 def on_host(host: PluginHost) -> type[LayerSuite]:
-    return type("ScaleSuite", (LayerSuite,), {"layer": Scale, "host": classmethod(lambda cls: host)})
+    return type("StretchSuite", (LayerSuite,), {"layer": Stretch, "host": classmethod(lambda cls: host)})
 
 
 def test_a_layer_that_is_not_installed_is_tested_in_networks_all_the_same() -> None:
-    suite = layer_suite(Scale)
-    assert suite.host().layers()["scale"] is Scale
+    suite = layer_suite(Stretch)
+    assert suite.host().layers()["stretch"] is Stretch
     suite().test_networks_run_it_on_every_backend("sequential")
 
 
 def test_a_suite_without_a_single_case_fails_and_says_what_to_do() -> None:
     class NothingToTry(LayerSuite):
-        layer = Scale
+        layer = Stretch
 
         @classmethod
         def cases(cls) -> SearchStrategy[Case]:
-            return just(make_case(Scale(), [(1,)])).filter(lambda case: False)
+            return just(make_case(Stretch(), [(1,)])).filter(lambda case: False)
 
     with pytest.raises(pytest.fail.Exception, match=r"override cases\(\) in its suite"):
         NothingToTry().test_layers_are_frozen_values()
@@ -287,7 +287,7 @@ def test_weight_shapes_are_worked_out_from_what_the_class_says() -> None:
 
 
 def test_a_weight_shape_that_says_no_sizes_is_an_error_that_says_how_to_write_it() -> None:
-    class Vague(Scale):
+    class Vague(Stretch):
         type = "Vague"
         weights = (WeightSpec("table", "one for each class", "what"),)
 
@@ -304,8 +304,8 @@ def test_a_weight_shape_that_says_no_sizes_is_an_error_that_says_how_to_write_it
     ],
 )
 def test_a_suite_that_is_none_is_an_error_that_names_the_layer(place: str, message: str) -> None:
-    class Misplaced(Scale):
+    class Misplaced(Stretch):
         suite = place
 
-    with pytest.raises(PluginError, match=f"layer Scale.*{message}"):
+    with pytest.raises(PluginError, match=f"layer Stretch.*{message}"):
         layer_suite(Misplaced)

@@ -14,27 +14,20 @@ from typing import Any
 
 import numpy as np
 import scipy.ndimage
-from onnx import TensorProto, helper
-from onnx.reference import ReferenceEvaluator
 
 from cnnrt.layer import Array, Layer
+from layer_suite.elementwise_oracles import ELEMENTWISE
+from layer_suite.moving_oracles import MOVING
+from layer_suite.onnx_evaluator import onnx_node
 
 Weights = Mapping[str, Array]
 
 
-def oracle(layer: Layer, inputs: Sequence[Array], weights: Weights) -> Array:
-    """Return the layer's output, computed independently of `layer.reference`."""
-    return np.asarray(ORACLES[layer.type.lower()](layer, inputs, weights), np.float64)
-
-
-def onnx_node(op: str, arrays: Sequence[Array], opset: int = 17, **attributes: Any) -> Array:
-    """Compute one node by ONNX's reference evaluator."""
-    names = [f"x{i}" for i in range(len(arrays))]
-    given = [helper.make_tensor_value_info(n, TensorProto.DOUBLE, a.shape) for n, a in zip(names, arrays, strict=True)]
-    result = helper.make_tensor_value_info("y", TensorProto.DOUBLE, None)
-    graph = helper.make_graph([helper.make_node(op, names, ["y"], **attributes)], op, given, [result])
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)])
-    return ReferenceEvaluator(model).run(None, dict(zip(names, arrays, strict=True)))[0]
+def oracle(layer: Layer, inputs: Sequence[Array], weights: Weights) -> tuple[Array, ...]:
+    """Return the layer's outputs, computed independently of `layer.reference`."""
+    computed = ORACLES[layer.type.lower()](layer, inputs, weights)
+    results = computed if isinstance(computed, tuple) else (computed,)
+    return tuple(np.asarray(result, np.float64) for result in results)
 
 
 def convolution(layer: Any, inputs: Sequence[Array], weights: Weights) -> Array:
@@ -138,15 +131,40 @@ def flatten(layer: Any, inputs: Sequence[Array], weights: Weights) -> Array:
 
 
 def eltwise(layer: Any, inputs: Sequence[Array], weights: Weights) -> Array:
-    if layer.operation == "sum":
+    if layer.operation in ("sum", "mean"):
         factors = layer.coeff or [1.0] * len(inputs)
-        return onnx_node("Sum", [x * f for x, f in zip(inputs, factors, strict=True)])
-    if layer.operation == "max":
-        return onnx_node("Max", inputs)
-    return functools.reduce(operator.mul, inputs)
+        total = functools.reduce(operator.add, [x * f for x, f in zip(inputs, factors, strict=True)])
+        return total / len(inputs) if layer.operation == "mean" else total
+    if layer.operation == "prod":
+        return functools.reduce(operator.mul, inputs)
+    return onnx_node({"max": "Max", "min": "Min", "sub": "Sub", "div": "Div", "pow": "Pow"}[layer.operation], inputs)
 
 
-ORACLES: dict[str, Callable[[Any, Sequence[Array], Weights], Array]] = {
+def prelu(layer: Any, inputs: Sequence[Array], weights: Weights) -> Array:
+    slopes = weights["slope"].reshape(-1, *[1] * (inputs[0].ndim - 2))
+    return onnx_node("PRelu", [inputs[0], np.broadcast_to(slopes, inputs[0].shape).copy()])
+
+
+def scale(layer: Any, inputs: Sequence[Array], weights: Weights) -> Array:
+    """Loops over the places that the factors belong to."""
+    x = inputs[0].copy()
+    terms = {"scale": inputs[1]} if len(inputs) == 2 else {}
+    terms |= weights
+    before = (slice(None),) * (layer.axis % x.ndim)
+    for name in ("scale", "bias"):
+        if name in terms and terms[name].size == 1:
+            x = x * terms[name].item() if name == "scale" else x + terms[name].item()
+        elif name in terms:
+            for place in np.ndindex(terms[name].shape):
+                x[(*before, *place)] = (
+                    x[(*before, *place)] * terms[name][place]
+                    if name == "scale"
+                    else (x[(*before, *place)] + terms[name][place])
+                )
+    return x
+
+
+ORACLES: dict[str, Callable[[Any, Sequence[Array], Weights], Array | tuple[Array, ...]]] = {
     "accuracy": accuracy,
     "batchnorm": batch_norm,
     "concat": concat,
@@ -157,6 +175,10 @@ ORACLES: dict[str, Callable[[Any, Sequence[Array], Weights], Array]] = {
     "fullyconnected": fully_connected,
     "lrn": lrn,
     "pooling": pooling,
+    "prelu": prelu,
     "relu": relu,
+    "scale": scale,
     "softmax": softmax,
+    **ELEMENTWISE,
+    **MOVING,
 }

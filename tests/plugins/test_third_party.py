@@ -25,25 +25,25 @@ import numpy as np
 import pytest
 from packaging.requirements import Requirement
 
-SWISH, NUMEXPR, PLAINTEXT = DISTRIBUTIONS = ("cnnrt-swish", "cnnrt-backend-numexpr", "cnnrt-import-plaintext")
+QUICK_GELU, NUMEXPR, PLAINTEXT = DISTRIBUTIONS = ("cnnrt-quick-gelu", "cnnrt-backend-numexpr", "cnnrt-import-plaintext")
 NEEDED = ("cnnrt", "pytest", "hypothesis")
 NUMEXPR_NEEDS = "numexpr>=2.14"
-KIT_CLASSES = "TestSwish or TestNumexpr or TestPlaintext"
+KIT_CLASSES = "TestQuickGelu or TestNumexpr or TestPlaintext"
 """The kit's suites in the distributions' own tests: `cnnrt plugins verify` runs the same."""
 IN_CI = os.environ.get("CI", "").lower() == "true"
 
-SWISH_NETFILE = """
+QUICK_GELU_NETFILE = """
 netfile_version: 1
-requires: "cnnrt-swish"
-layer { type: "Swish" name: "s" beta: 2.0 }
+requires: "cnnrt-quick-gelu"
+layer { type: "QuickGelu" name: "s" beta: 2.0 }
 """
 
 NUMEXPR_NETFILE = """
 netfile_version: 1
-requires: ["cnnrt-swish", "cnnrt-backend-numexpr"]
+requires: ["cnnrt-quick-gelu", "cnnrt-backend-numexpr"]
 execution_mode: "numexpr"
 layer { type: "ReLU" name: "r" bottom: "data" }
-layer { type: "Swish" name: "s" bottom: "r" }
+layer { type: "QuickGelu" name: "s" bottom: "r" beta: 1.0 }
 layer { type: "Softmax" name: "p" }
 """
 
@@ -126,7 +126,7 @@ def environment(wheels: Path, tmp_path_factory: pytest.TempPathFactory) -> Envir
     link_dependencies(folder / "dependencies")
     (site / "dependencies.pth").write_text(str(folder / "dependencies") + "\n")
 
-    had = [SWISH, PLAINTEXT]
+    had = [QUICK_GELU, PLAINTEXT]
     if (
         not fresh.run("-c", "import numexpr").returncode
         or not fresh.pip("install", "--retries=1", NUMEXPR_NEEDS).returncode
@@ -183,13 +183,13 @@ def test_the_wheel_of_cnnrt_holds_nothing_of_them(wheels: Path) -> None:
     with zipfile.ZipFile(own) as archive:
         names = archive.namelist()
     assert "cnnrt/__init__.py" in names
-    assert not [n for n in names if any(word in n for word in ("swish", "numexpr", "plaintext"))]
+    assert not [n for n in names if any(word in n for word in ("quick-gelu", "numexpr", "plaintext"))]
 
 
 @pytest.mark.parametrize(
     ("distribution", "top"),
     [
-        (SWISH, "cnnrt_swish"),
+        (QUICK_GELU, "cnnrt_quick_gelu"),
         (NUMEXPR, "cnnrt_backend_numexpr.py"),
         (PLAINTEXT, "cnnrt_import_plaintext"),
     ],
@@ -207,7 +207,7 @@ def test_they_are_listed_with_where_they_come_from_and_none_failed(with_numexpr:
     assert not [p["problem"] for p in listed["plugins"] if p["problem"]]
     found = {p["distribution"]: p for p in listed["plugins"]}
     assert set(found) == {"cnnrt", *DISTRIBUTIONS}
-    assert found[SWISH]["provides"] == ["Swish", "Swish/chunks"]
+    assert found[QUICK_GELU]["provides"] == ["QuickGelu", "QuickGelu/chunks"]
     assert found[NUMEXPR]["provides"][0] == "numexpr"
     assert found[PLAINTEXT]["provides"] == ["plaintext"]
     for plugin in listed["plugins"]:
@@ -229,8 +229,8 @@ def plan(environment: Environment, netfile: Path, shape: str) -> dict[str, str]:
 
 
 def test_a_netfile_uses_the_layer_by_its_own_kernel(environment: Environment, tmp_path: Path) -> None:
-    path = tmp_path / "swish.netfile"
-    path.write_text(SWISH_NETFILE)
+    path = tmp_path / "quick_gelu.netfile"
+    path.write_text(QUICK_GELU_NETFILE)
     x = np.linspace(-3, 3, 12, dtype=np.float32).reshape(1, 3, 2, 2)
     y = computed(environment, path, x, "--mode", "sequential", "--strict")
     np.testing.assert_allclose(y, x / (1 + np.exp(-2 * x.astype(np.float64))), rtol=1e-5)
@@ -250,7 +250,7 @@ def test_a_netfile_chooses_the_backend_and_what_it_lacks_runs_by_reference(
     assert plan(with_numexpr, path, "2,5") == expected
     refused = with_numexpr.run("-m", "cnnrt", "run", path, tmp_path / "in.npy", "--strict")
     assert refused.returncode == 1
-    assert "numexpr has no kernel for Swish" in refused.stderr
+    assert "numexpr has no kernel for QuickGelu" in refused.stderr
 
 
 def test_a_text_is_converted_and_runs(environment: Environment, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ of products (Winograd, FFT) need bounds of their own.
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
@@ -114,14 +115,18 @@ def eltwise(
 ) -> Array:
     """A sum of as many products as there are inputs, or a product, each factor of which is rounded in."""
     match layer.operation:
-        case "max":
+        case "max" | "min":
             return np.zeros_like(exact)
-        case "prod":
+        case "prod" | "div":
             return 2 * len(inputs) * (unit * np.abs(exact) + UNDERFLOW)
+        case "pow":  # by way of a logarithm, whose rounding the exponential turns into a relative error
+            digits = np.abs(np.log(np.abs(exact)))
+            return (8 + 2 * np.where(np.isfinite(digits), digits, 0)) * unit * np.abs(exact) + UNDERFLOW
         case _:
             factors = layer.coeff or (1.0,) * len(inputs)
-            squares = np.sum([(x * f) ** 2 for x, f in zip(inputs, factors, strict=True)], axis=0)
-            return _sum(len(inputs), exact, squares, unit)
+            divisor = len(inputs) if layer.operation == "mean" else 1
+            squares = functools.reduce(np.add, ((x * (f / divisor)) ** 2 for x, f in zip(inputs, factors, strict=True)))
+            return _sum(len(inputs) + 1, exact, squares, unit)
 
 
 def _sum(terms: int, exact: Array, squares: Array, unit: float) -> Array:

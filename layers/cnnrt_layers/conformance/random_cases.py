@@ -21,34 +21,17 @@ from cnnrt_layers import (
     FullyConnected,
     Pooling,
     ReLU,
+    Scale,
     Softmax,
 )
-
-SEEDS = st.integers(0, 2**32 - 1)
-SCALES = st.sampled_from([1.0, 1.0, 1e-3, 1e3])
-BATCHES = st.sampled_from([1, 2, 3, 5, 0])
-SLOPES = st.sampled_from([0.0, 0.1, -0.5, 2.0])
-
-Draw = st.DrawFn
+from cnnrt_layers.conformance.draws import BATCHES, SCALES, SEEDS, SLOPES, Draw, image_shapes, tensor_shapes
+from cnnrt_layers.conformance.moving_cases import MOVING_CASES
+from cnnrt_layers.eltwise import COMBINE, PAIRS
 
 
 def random_cases(layer_type: str) -> st.SearchStrategy[Case]:
     """Return a strategy of cases of a layer type; KeyError where the suite knows none."""
     return RANDOM_CASES[layer_type.lower()]()
-
-
-@st.composite
-def image_shapes(draw: Draw, *, channels: int = 8, size: int = 9) -> tuple[int, int, int, int]:
-    """Draw (images, channels, rows, columns); the batch may be empty."""
-    sizes = st.integers(1, size)
-    return draw(BATCHES), draw(st.integers(1, channels)), draw(sizes), draw(sizes)
-
-
-@st.composite
-def tensor_shapes(draw: Draw, *, least_rank: int = 1, most_rank: int = 5) -> tuple[int, ...]:
-    """Draw a shape of any rank in between; the batch, its first size, may be empty."""
-    rank = draw(st.integers(least_rank, most_rank))
-    return (draw(BATCHES), *(draw(st.integers(1, 6)) for _ in range(rank - 1)))
 
 
 @st.composite
@@ -215,15 +198,38 @@ def flattens(draw: Draw) -> Case:
 
 @st.composite
 def eltwises(draw: Draw) -> Case:
-    """Draw sums, products and maxima of one to four inputs."""
-    operation = draw(st.sampled_from(["sum", "prod", "max"]))
-    count = draw(st.integers(1, 4))
+    """Draw combinations of one to four inputs, some of them broadcast."""
+    operation = draw(st.sampled_from(list(COMBINE)))
+    count = 2 if operation in PAIRS else draw(st.integers(1, 4))
     coeff = [draw(st.sampled_from([1.0, -1.0, 0.25, 3.7])) for _ in range(count)]
     layer = Eltwise(operation=operation, coeff=tuple(coeff) if operation == "sum" and draw(st.booleans()) else ())
     shapes = [draw(tensor_shapes())] * count
+    if draw(st.booleans()):
+        shapes = [draw(broadcast_shapes(shape)) for shape in shapes]
     # Nothing is folded into a layer that does nothing: a pass drops it before.
     folded = () if layer.is_identity(shapes) else draw(folded_relus())
     return make_case(layer, shapes, seed=draw(SEEDS), scale=draw(SCALES), folded=folded)
+
+
+@st.composite
+def broadcast_shapes(draw: Draw, shape: Shape) -> Shape:
+    """Draw a shape that fits this one: some axes of length 1, the first ones missing."""
+    kept = tuple(1 if draw(st.booleans()) else size for size in shape)
+    return kept[draw(st.integers(0, len(shape) - 1)) :]
+
+
+@st.composite
+def scales(draw: Draw) -> Case:
+    """Draw factors and offsets along some of the axes, or a second input as the factors."""
+    shape = draw(tensor_shapes(least_rank=2))
+    first = draw(st.integers(1, len(shape) - 1))
+    pattern = shape[first : draw(st.integers(first, len(shape)))]
+    second = [pattern] if draw(st.booleans()) else []
+    weights = {} if second else {"scale": pattern}
+    if draw(st.booleans()):
+        weights["bias"] = pattern
+    layer = Scale(axis=first - draw(st.sampled_from([0, len(shape)])))
+    return make_case(layer, [shape, *second], weights, seed=draw(SEEDS), scale=draw(SCALES))
 
 
 RANDOM_CASES: dict[str, Callable[[], st.SearchStrategy[Case]]] = {
@@ -238,5 +244,8 @@ RANDOM_CASES: dict[str, Callable[[], st.SearchStrategy[Case]]] = {
     "lrn": lrns,
     "pooling": poolings,
     "relu": relus,
+    "scale": scales,
     "softmax": softmaxes,
+    **MOVING_CASES,
 }
+"""The layers for which made-up calls will not do, by type in lower case."""

@@ -1,6 +1,6 @@
-"""The layer Swish for cnnrt: what it is (`swish.py`) and how it runs fast on one thread (`sequential_kernel.py`).
+"""The layer QuickGelu for cnnrt: what it is (`quick_gelu.py`) and how it runs fast (`sequential_kernel.py`).
 
-cnnrt finds this module by the entry point `layer.swish` in pyproject.toml.
+cnnrt finds this module by the entry point `layer.quick-gelu` in pyproject.toml.
 """
 
 from __future__ import annotations
@@ -8,9 +8,9 @@ from __future__ import annotations
 from cnnrt import hookimpl
 from cnnrt.backend import Kernel
 from cnnrt.layer import Layer
-from cnnrt_swish.swish import Swish
+from cnnrt_quick_gelu.quick_gelu import QuickGelu
 
-__all__ = ["Swish"]
+__all__ = ["QuickGelu"]
 
 plugin_api = 1
 
@@ -18,12 +18,12 @@ plugin_api = 1
 @hookimpl
 def cnnrt_layers() -> list[type[Layer]]:
     """Return the layer; on a backend without a kernel for it, its reference runs."""
-    return [Swish]
+    return [QuickGelu]
 
 
 @hookimpl
 def cnnrt_kernels() -> list[Kernel]:
     """Return the kernel; where the backend that it is for is not installed, cnnrt ignores it."""
-    from cnnrt_swish.sequential_kernel import SwishChunks
+    from cnnrt_quick_gelu.sequential_kernel import QuickGeluChunks
 
-    return [SwishChunks()]
+    return [QuickGeluChunks()]

@@ -1,4 +1,4 @@
-"""Swish: a value times its own sigmoid."""
+"""QuickGelu: a value times a sigmoid of it, which comes near to GELU."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ from cnnrt.layer import Array, Layer, Shape
 
 
 @attrs.frozen(kw_only=True)
-class Swish(Layer):
-    """Multiplies each value by a sigmoid of it (Ramachandran, Zoph and Le, 2017, arXiv 1710.05941, section 3).
+class QuickGelu(Layer):
+    """Multiplies each value by a sigmoid of it (Hendrycks and Gimpel, 2016, arXiv 1606.08415, section 2).
 
-    Input and output of any shape. With `beta` 1 it is also known as SiLU; with 0 it halves every value, and with a
-    large `beta` it comes close to ReLU.
+    Input and output of any shape. With `beta` 1.702 it is the GELU that CLIP was trained with; with 0 it halves every
+    value, and with a large `beta` it comes close to ReLU.
     """
 
-    type = "Swish"
+    type = "QuickGelu"
     formula = "y = x / (1 + exp(-beta * x))"
     example = """
         layer {
-          type: "Swish"
-          name: "swish1"
+          type: "QuickGelu"
+          name: "gelu1"
           beta: 1.5
         }
     """
 
-    beta: float = number(1.0, doc="steepness of the sigmoid")
+    beta: float = number(1.702, doc="steepness of the sigmoid")
 
     def output_shapes(self, inputs: Sequence[Shape], weights: Mapping[str, Shape]) -> tuple[Shape, ...]:
         """Return the input's shape."""

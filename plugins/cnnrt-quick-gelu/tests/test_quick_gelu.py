@@ -1,4 +1,4 @@
-"""Swish by cnnrt's conformance kit, and what is particular to it: limits, the kernel's bound, a NetFile."""
+"""QuickGelu by cnnrt's conformance kit, and what is particular to it: limits, the kernel's bound, a NetFile."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from cnnrt_swish import Swish
-from cnnrt_swish.sequential_kernel import CHUNK, SwishChunks
+from cnnrt_quick_gelu import QuickGelu
+from cnnrt_quick_gelu.sequential_kernel import CHUNK, QuickGeluChunks
 
 from cnnrt import Net
 from cnnrt.backend import Device
@@ -17,25 +17,25 @@ from cnnrt.testing import LayerSuite, make_case
 CPU = Device("sequential", "cpu")
 NETFILE = """
 netfile_version: 1
-requires: "cnnrt-swish"
+requires: "cnnrt-quick-gelu"
 execution_mode: "sequential"
-layer { type: "Swish" name: "s" beta: 2.0 }
+layer { type: "QuickGelu" name: "s" beta: 2.0 }
 """
 
 
-class TestSwish(LayerSuite):
+class TestQuickGelu(LayerSuite):
     """Shape rule, reference, kernel, NetFile, documentation."""
 
-    layer = Swish
+    layer = QuickGelu
 
 
 def reference(values: Array, **keys: float) -> Array:
     """Return the layer's reference of float64 values."""
-    return Swish(**keys).reference([np.asarray(values, np.float64)], {})[0]
+    return QuickGelu(**keys).reference([np.asarray(values, np.float64)], {})[0]
 
 
 def test_a_beta_of_zero_halves_and_a_steep_one_is_relu() -> None:
-    """The two ends between which the paper places it."""
+    """The two ends between which it lies."""
     x = np.linspace(-3, 3, 13)
     np.testing.assert_array_equal(reference(x, beta=0), x / 2)
     np.testing.assert_allclose(reference(x, beta=1e6), np.maximum(x, 0))
@@ -50,8 +50,8 @@ def test_values_far_out_are_exact() -> None:
 @pytest.mark.parametrize("count", [1, 1000, CHUNK, CHUNK + 1])
 def test_the_kernel_keeps_the_bound_that_it_documents(beta: float, count: int) -> None:
     """Below the smallest normal float32, results may be flushed to zero."""
-    kernel = SwishChunks()
-    case = make_case(Swish(beta=beta), [(count,)], scale=2)
+    kernel = QuickGeluChunks()
+    case = make_case(QuickGelu(beta=beta), [(count,)], scale=2)
     (x,), y = case.inputs, np.full(count, np.nan, np.float32)
     with np.errstate(all="ignore"):
         kernel.bind(case.call)([x], [y], {}, np.zeros(kernel.workspace(case.call), np.uint8))
@@ -62,14 +62,14 @@ def test_the_kernel_keeps_the_bound_that_it_documents(beta: float, count: int) -
 
 def test_the_workspace_does_not_grow_with_the_input() -> None:
     """One chunk, whatever the shape; less for less."""
-    kernel = SwishChunks()
-    assert kernel.workspace(make_case(Swish(), [(10,)]).call) == 40
-    assert kernel.workspace(make_case(Swish(), [(4, 3, 100, 100)]).call) == 4 * CHUNK
+    kernel = QuickGeluChunks()
+    assert kernel.workspace(make_case(QuickGelu(), [(10,)]).call) == 40
+    assert kernel.workspace(make_case(QuickGelu(), [(4, 3, 100, 100)]).call) == 4 * CHUNK
 
 
 def test_a_beta_beyond_float32_is_left_to_the_reference() -> None:
     """The kernel says why."""
-    answer = SwishChunks().can_run(make_case(Swish(beta=1e300), [(2,)]).call, CPU)
+    answer = QuickGeluChunks().can_run(make_case(QuickGelu(beta=1e300), [(2,)]).call, CPU)
     assert answer == "beta 1e+300 does not fit into float32"
 
 

@@ -1,4 +1,4 @@
-"""Swish on the sequential backend: a second way to compute the layer, which has to agree with its reference."""
+"""QuickGelu on the sequential backend: a second way to compute the layer, which has to agree with its reference."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 from cnnrt.backend import Device, HostFunction, HostKernel, Packed
 from cnnrt.layer import Array
 from cnnrt.layer_call import LayerCall
-from cnnrt_swish.swish import Swish
+from cnnrt_quick_gelu.quick_gelu import QuickGelu
 
 CHUNK = 16 * 1024
 """Values computed at a time: 64 KiB of scratch, which stays in the cache between the four passes."""
@@ -19,20 +19,20 @@ CHUNK = 16 * 1024
 LARGEST = float(np.finfo(np.float32).max)
 
 
-class SwishChunks(HostKernel):
+class QuickGeluChunks(HostKernel):
     """Chunk by chunk in float32: product, exponential and sum in the workspace, the quotient into the output.
 
     Off by at most (8 + 2 * |beta * x|) * 2**-24 of the result: what is rounded in beta * x becomes a relative error of
     the exponential.
     """
 
-    layer = "Swish"
+    layer = "QuickGelu"
     backend = "sequential"
     name = "chunks"
 
     def can_run(self, call: LayerCall, device: Device) -> bool | str:
         """Return True for float32, in which this kernel computes, and a beta that it can hold."""
-        dtype, beta = call.inputs[0].dtype, cast(Swish, call.layer).beta
+        dtype, beta = call.inputs[0].dtype, cast(QuickGelu, call.layer).beta
         if dtype != "float32":
             return f"computes in float32, not in {dtype}"
         return abs(beta) <= LARGEST or f"beta {beta:g} does not fit into float32"
@@ -52,7 +52,7 @@ class SwishChunks(HostKernel):
 
     def bind(self, call: LayerCall) -> HostFunction:
         """Return the loop over chunks; all that depends on shapes and keys alone is settled here."""
-        factor = np.float32(-cast(Swish, call.layer).beta)
+        factor = np.float32(-cast(QuickGelu, call.layer).beta)
         values = _values(call)
         chunks = [slice(start, min(start + CHUNK, values)) for start in range(0, values, CHUNK)]
 

@@ -1,0 +1,84 @@
+"""Scale: values are multiplied by factors and shifted, channel by channel or in another pattern."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+import attrs
+import numpy as np
+
+from cnnrt.errors import ShapeError
+from cnnrt.keys import integer
+from cnnrt.layer import Array, Layer, Shape, WeightSpec, shape_text
+from cnnrt_layers.axes import resolve_axis
+
+
+@attrs.frozen(kw_only=True)
+class Scale(Layer):
+    """Multiplies by factors that lie along some of the input's axes, and adds offsets that lie along the same ones.
+
+    Input and output (N, C, ...), of any rank. The factors' first axis is the input's axis `axis`, and so on: with the
+    usual axis 1, factors (C) belong to the channels, (C, H, W) to the places of one item, and a single one of shape ()
+    or (1) to everything. Where there are offsets but no factors, this is Caffe's Bias. With a second input, that one is
+    the factors, as in Caffe, and only offsets are weights: (N, C) on axis 0 weighs the channels of each image.
+    """
+
+    type = "Scale"
+    inputs = (1, 2)
+    weights = (
+        WeightSpec("scale", "(C)", "factors; absent, all are 1", optional=True),
+        WeightSpec("bias", "(C)", "added to the products; absent, all are 0", optional=True),
+    )
+    formula = "y[n, c, ...] = scale[c] * x[n, c, ...] + bias[c]"
+    example = """
+        layer {
+          type: "Scale"
+          name: "scale1"
+          parameters_file: "scale1.msg"
+        }
+    """
+    suite = "cnnrt_layers.conformance.suites:ScaleSuite"
+
+    axis: int = integer(1, doc="the input's axis that the first axis of the factors belongs to; negative: from the end")
+
+    def output_shapes(self, inputs: Sequence[Shape], weights: Mapping[str, Shape]) -> tuple[Shape, ...]:
+        """Return the shape of the first input."""
+        terms = dict(weights)
+        if len(inputs) == 2:
+            if "scale" in terms:
+                raise ShapeError("the second input is the factors: the parameter file must not hold 'scale' as well")
+            terms["second input"] = inputs[1]
+        if not terms:
+            raise ShapeError("expected 'scale' or 'bias' in the parameter file, or a second input")
+        for name, shape in terms.items():
+            self._pattern(name, shape, inputs[0])
+        return (inputs[0],)
+
+    def _pattern(self, name: str, shape: Shape, whole: Shape) -> Shape:
+        """Return a weight's shape with an axis of length 1 for each of the input's axes that it is the same along."""
+        if math.prod(shape) == 1:
+            return (1,) * len(whole)
+        axis = resolve_axis(self.axis, whole)
+        if shape != whole[axis : axis + len(shape)]:
+            raise ShapeError(
+                f"expected {name} of the shape of the input {shape_text(whole)} from axis {self.axis} on, "
+                f"got {shape_text(shape)}"
+            )
+        return (*(1,) * axis, *shape, *(1,) * (len(whole) - axis - len(shape)))
+
+    def flops(self, inputs: Sequence[Shape], outputs: Sequence[Shape], weights: Mapping[str, Shape]) -> int:
+        """Return 2 for each value: a factor and an offset."""
+        return 2 * math.prod(inputs[0])
+
+    def reference(self, inputs: Sequence[Array], weights: Mapping[str, Array]) -> tuple[Array, ...]:
+        """Compute it value by value; shapes and dtypes as in `Layer.reference`."""
+        x = inputs[0]
+        factors = inputs[1] if len(inputs) == 2 else weights.get("scale")
+        result = x.astype(np.float64)
+        with np.errstate(all="ignore"):
+            if factors is not None:
+                result *= factors.reshape(self._pattern("scale", factors.shape, x.shape))
+            if "bias" in weights:
+                result += weights["bias"].reshape(self._pattern("bias", weights["bias"].shape, x.shape))
+        return (result.astype(x.dtype, copy=False),)

@@ -1,0 +1,44 @@
+"""Split: the same value under several names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import attrs
+
+from cnnrt.keys import integer
+from cnnrt.layer import Array, Shape
+from cnnrt_layers.moves import Moves
+
+
+@attrs.frozen(kw_only=True)
+class Split(Moves):
+    """Gives its input several times.
+
+    Input and outputs of the same shape, any rank. Caffe puts it where a value has several readers; here a value may be
+    read as often as one likes, so only files that state it have it.
+    """
+
+    type = "Split"
+    formula = "y1 = x, y2 = x, ..."
+    example = """
+        layer {
+          type: "Split"
+          name: "split1"
+          top: ["one", "other"]
+        }
+    """
+
+    copies: int = integer(2, doc="how many outputs there are", minimum=1)
+
+    def output_shapes(self, inputs: Sequence[Shape], weights: Mapping[str, Shape]) -> tuple[Shape, ...]:
+        """Return the shape of the input, for each output."""
+        return (inputs[0],) * self.copies
+
+    def is_identity(self, inputs: Sequence[Shape]) -> bool:
+        """Tell that it always is."""
+        return True
+
+    def reference(self, inputs: Sequence[Array], weights: Mapping[str, Array]) -> tuple[Array, ...]:
+        """Copy the input; shapes and dtypes as in `Layer.reference`."""
+        return tuple(inputs[0].copy() for _ in range(self.copies))
