@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fuzz import arrays, caffe, image, labels, model_folder, netfile, parameters, planted_faults
+from fuzz import arrays, caffe, image, labels, model_folder, netfile, parameters, planted_faults, tensorflow
 from fuzz.target import Target
 
 TARGETS = (
@@ -12,6 +12,7 @@ TARGETS = (
     caffe.PROTOTXT,
     caffe.CAFFEMODEL,
     caffe.MEAN,
+    tensorflow.TARGET,
     arrays.NPY,
     arrays.NPZ,
     image.TARGET,

@@ -24,6 +24,7 @@ READERS = (
     "prototxt",
     "caffemodel",
     "binaryproto",
+    "graphdef",
     "parameters-cnnrt",
     "parameters-cnndroid",
     "npy",

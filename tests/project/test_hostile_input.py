@@ -16,7 +16,13 @@ from cnnrt.errors import CnnrtError, NetFileError
 from cnnrt.loading import load_netfile
 from netfile_spec import NetFile, layer, write_model, write_parameters
 
-READING = ("netfile_spec", "cnnrt", "layers/cnnrt_layers", "plugins/cnnrt_import_caffe")
+READING = (
+    "netfile_spec",
+    "cnnrt",
+    "layers/cnnrt_layers",
+    "plugins/cnnrt_import_caffe",
+    "plugins/cnnrt_import_tensorflow",
+)
 """What files of strangers pass through."""
 
 RUNS_CODE = {"eval", "exec", "__import__", "compile"}

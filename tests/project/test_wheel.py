@@ -23,6 +23,7 @@ PACKAGES = {
     "cnnrt_backend_threaded",
     "cnnrt_import_caffe",
     "cnnrt_import_onnx",
+    "cnnrt_import_tensorflow",
     "cnnrt_meters",
 }
 LARGEST = 5 * 1000 * 1000
@@ -96,6 +97,7 @@ def test_its_metadata_states_version_python_and_command(wheel: Path) -> None:
         "backend.threaded": "cnnrt_backend_threaded",
         "importer.caffe": "cnnrt_import_caffe",
         "importer.onnx": "cnnrt_import_onnx",
+        "importer.tensorflow": "cnnrt_import_tensorflow",
         "meter.cnnrt": "cnnrt_meters",
     }
 
