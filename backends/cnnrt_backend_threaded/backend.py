@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Sequence
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from cnnrt.backend import Backend, BufferSpec, Device, Segment
@@ -12,14 +13,6 @@ from cnnrt_backend_threaded.target import Machine, host_machine
 
 if TYPE_CHECKING:
     from cnnrt_backend_threaded.segment import ThreadedSegment
-
-try:
-    import llvmlite
-except ImportError as error:
-    _missing = f"llvmlite cannot be imported ({error}): pip install cnnrt[threaded]"
-else:
-    _missing = ""
-    del llvmlite
 
 
 class ThreadedBackend(Backend):
@@ -34,9 +27,13 @@ class ThreadedBackend(Backend):
     def devices(self) -> Sequence[Device]:
         """Return the processor; without llvmlite it cannot be used, and says so."""
         processor = detect_hardware().processor
-        if _missing:
-            return [Device(self.name, "cpu", processor, _missing)]
-        machine = self._machine or host_machine()
+        try:
+            if find_spec("llvmlite") is None:  # not imported: what was compiled earlier runs without it
+                raise ImportError("it is not installed")
+            machine = self._machine or host_machine()
+        except ImportError as error:
+            problem = f"llvmlite cannot be imported ({error}): pip install cnnrt[threaded]"
+            return [Device(self.name, "cpu", processor, problem)]
         details = {
             "architecture": platform.machine(),
             "threads used": str(machine.cores),

@@ -6,12 +6,12 @@ from `first` to `last` on buffers whose addresses are the arguments.
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from llvmlite import ir
-
+from cnnrt_backend_threaded.llvm import llvm
 from cnnrt_backend_threaded.target import Target
 
 Value = Any
@@ -19,15 +19,16 @@ Value = Any
 Index = Any
 """An i64 value, or a Python int for a constant."""
 
-I64 = ir.IntType(64)
-I32 = ir.IntType(32)
-I8 = ir.IntType(8)
-BOOL = ir.IntType(1)
-FLOAT = ir.FloatType()
-VOID = ir.VoidType()
-FLOATS = ir.PointerType(FLOAT)
-BYTES = ir.PointerType(I8)
-KERNEL = ir.FunctionType(VOID, [ir.PointerType(I64), I64, I64, I64])
+
+class Parameter(enum.Enum):
+    """What a function inside a kernel may take; the values are names of `llvm_types`."""
+
+    FLOATS = "FLOATS"
+    I64 = "I64"
+
+
+FLOATS, I64 = Parameter.FLOATS, Parameter.I64
+"""A pointer to float32 values, and an index."""
 
 
 class ControlFlow:
@@ -35,19 +36,19 @@ class ControlFlow:
 
     def __init__(self, target: Target) -> None:
         self.target = target
-        self._module = ir.Module()
+        self._module = llvm.ir.Module()
         self._module.triple = target.triple
-        function = ir.Function(self._module, KERNEL, "kernel")
+        function = llvm.ir.Function(self._module, llvm.KERNEL, "kernel")
         self._function = function
         self._arguments, self.first, self.last, self.thread = function.args
-        self.build = ir.IRBuilder(function.append_basic_block("entry"))
+        self.build = llvm.ir.IRBuilder(function.append_basic_block("entry"))
 
     # ---- the function
 
     def argument(self, number: int) -> Value:
         """Return the address of a buffer of float32: inputs, outputs, packed weights, workspace, in this order."""
-        address = self.build.load(self.build.gep(self._arguments, [I64(number)]))
-        return self.build.inttoptr(address, FLOATS)
+        address = self.build.load(self.build.gep(self._arguments, [llvm.I64(number)]))
+        return self.build.inttoptr(address, llvm.FLOATS)
 
     def finish(self) -> None:
         """End the kernel."""
@@ -57,12 +58,14 @@ class ControlFlow:
         """Return the module in LLVM's assembly language."""
         return str(self._module)
 
-    def function(self, name: str, parameters: Sequence[Any], body: Callable[..., None]) -> Value:
+    def function(self, name: str, parameters: Sequence[Parameter], body: Callable[..., None]) -> Value:
         """Define a function of the module that is called, never inlined; `body` gets its parameters."""
-        made = ir.Function(self._module, ir.FunctionType(VOID, list(parameters)), name)
+        made = llvm.ir.Function(
+            self._module, llvm.ir.FunctionType(llvm.VOID, [getattr(llvm, p.value) for p in parameters]), name
+        )
         made.linkage = "internal"
         made.attributes.add("noinline")
-        outer, self.build = self.build, ir.IRBuilder(made.append_basic_block("entry"))
+        outer, self.build = self.build, llvm.ir.IRBuilder(made.append_basic_block("entry"))
         outer_function, self._function = self._function, made
         body(*made.args)
         self.build.ret_void()
@@ -140,7 +143,7 @@ class ControlFlow:
 
     def inside(self, a: Index, size: int) -> Value:
         """Return whether 0 <= a < size, by one comparison: a negative index is a huge unsigned one."""
-        return self.build.icmp_unsigned("<", as_value(a), I64(size))
+        return self.build.icmp_unsigned("<", as_value(a), llvm.I64(size))
 
     # ---- control flow
 
@@ -154,12 +157,12 @@ class ControlFlow:
         head, body, after = (self._block(name) for name in ("loop", "body", "after"))
         self.build.branch(head)
         self.build.position_at_end(head)
-        index = self.build.phi(I64)
+        index = self.build.phi(llvm.I64)
         index.add_incoming(as_value(start), before)
         self.build.cbranch(self.less(index, stop), body, after)
         self.build.position_at_end(body)
         yield index
-        index.add_incoming(self.build.add(index, I64(step)), self.build.block)
+        index.add_incoming(self.build.add(index, llvm.I64(step)), self.build.block)
         self.build.branch(head)
         self.build.position_at_end(after)
 
@@ -185,13 +188,13 @@ class ControlFlow:
         else:
             self.build.branch(head)
         self.build.position_at_end(head)
-        index = self.build.phi(I64)
+        index = self.build.phi(llvm.I64)
         index.add_incoming(as_value(start), before)
         carried = [self.build.phi(v.type) for v in values]
         for phi, value in zip(carried, values, strict=True):
             phi.add_incoming(value, before)
         results = body(index, list(carried))
-        following = self.build.add(index, I64(step))
+        following = self.build.add(index, llvm.I64(step))
         index.add_incoming(following, self.build.block)
         for phi, value in zip(carried, results, strict=True):
             phi.add_incoming(value, self.build.block)
@@ -225,12 +228,12 @@ class ControlFlow:
 
     def _intrinsic(self, name: str, result: Any, parameters: list[Any]) -> Value:
         found = self._module.globals.get(name)
-        return found or ir.Function(self._module, ir.FunctionType(result, parameters), name)
+        return found or llvm.ir.Function(self._module, llvm.ir.FunctionType(result, parameters), name)
 
 
 def as_value(index: Index) -> Value:
     """Return an index as an LLVM value."""
-    return I64(index) if isinstance(index, int) else index
+    return llvm.I64(index) if isinstance(index, int) else index
 
 
 def is_number(index: Index, number: int) -> bool:

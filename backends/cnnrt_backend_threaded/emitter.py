@@ -3,31 +3,19 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
-from llvmlite import ir
 
 from cnnrt.layer import Array
-from cnnrt_backend_threaded.control_flow import (
-    BOOL,
-    BYTES,
-    FLOAT,
-    FLOATS,
-    I8,
-    I32,
-    I64,
-    KERNEL,
-    VOID,
-    ControlFlow,
-    Index,
-    Value,
-    as_value,
-    is_number,
-)
+from cnnrt_backend_threaded.control_flow import FLOATS, I64, ControlFlow, Index, Parameter, Value, as_value, is_number
+from cnnrt_backend_threaded.llvm import llvm
 from cnnrt_backend_threaded.target import Target
 
-__all__ = ["FLOATS", "I64", "KERNEL", "VOID", "Code", "Index", "Value"]
+__all__ = ["FLOATS", "I64", "Code", "Index", "Value"]
+
+UNROLLED = 4
+"""Vectors that are copied or cleared in one go."""
 
 
 class Code(ControlFlow):
@@ -39,8 +27,8 @@ class Code(ControlFlow):
     def __init__(self, target: Target) -> None:
         super().__init__(target)
         self.lanes = target.lanes
-        self.vector = ir.VectorType(FLOAT, target.lanes)
-        self._mask_type = ir.VectorType(BOOL, target.lanes)
+        self.vector = llvm.ir.VectorType(llvm.FLOAT, target.lanes)
+        self._mask_type = llvm.ir.VectorType(llvm.BOOL, target.lanes)
         self._constants: dict[bytes, Value] = {}
 
     # ---- memory
@@ -53,29 +41,29 @@ class Code(ControlFlow):
         """Return a vector from memory: all its lanes, or the first `count` and zeros behind."""
         if count is not None and count < self.lanes:
             return self.load_lanes(pointer, offset, range(count))
-        place = self.build.bitcast(self.at(pointer, offset), ir.PointerType(self.vector))
+        place = self.build.bitcast(self.at(pointer, offset), llvm.ir.PointerType(self.vector))
         return self.build.load(place, align=4 * self.lanes if aligned else 4)
 
     def load_lanes(self, pointer: Value, offset: Index, lanes: range) -> Value:
         """Return a vector with the given lanes from memory and zeros elsewhere, which are not touched in memory."""
-        place = self.build.bitcast(self.at(pointer, offset), ir.PointerType(self.vector))
-        mask = ir.Constant(self._mask_type, [int(lane in lanes) for lane in range(self.lanes)])
+        place = self.build.bitcast(self.at(pointer, offset), llvm.ir.PointerType(self.vector))
+        mask = llvm.ir.Constant(self._mask_type, [int(lane in lanes) for lane in range(self.lanes)])
         read = self._intrinsic(
-            f"llvm.masked.load.v{self.lanes}f32.p0", self.vector, [place.type, I32, self._mask_type, self.vector]
+            f"llvm.masked.load.v{self.lanes}f32.p0", self.vector, [place.type, llvm.I32, self._mask_type, self.vector]
         )
-        return self.build.call(read, [place, I32(4), mask, self.zero()])
+        return self.build.call(read, [place, llvm.I32(4), mask, self.zero()])
 
     def store(self, vector: Value, pointer: Value, offset: Index = 0, count: int | None = None) -> None:
         """Write a vector to memory: all its lanes, or the first `count`."""
-        place = self.build.bitcast(self.at(pointer, offset), ir.PointerType(self.vector))
+        place = self.build.bitcast(self.at(pointer, offset), llvm.ir.PointerType(self.vector))
         if count is None or count >= self.lanes:
             self.build.store(vector, place, align=4)
             return
-        mask = ir.Constant(self._mask_type, [int(lane < count) for lane in range(self.lanes)])
+        mask = llvm.ir.Constant(self._mask_type, [int(lane < count) for lane in range(self.lanes)])
         write = self._intrinsic(
-            f"llvm.masked.store.v{self.lanes}f32.p0", VOID, [self.vector, place.type, I32, self._mask_type]
+            f"llvm.masked.store.v{self.lanes}f32.p0", llvm.VOID, [self.vector, place.type, llvm.I32, self._mask_type]
         )
-        self.build.call(write, [vector, place, I32(4), mask])
+        self.build.call(write, [vector, place, llvm.I32(4), mask])
 
     def load_value(self, pointer: Value, offset: Index = 0) -> Value:
         """Return one float32 from memory."""
@@ -87,48 +75,94 @@ class Code(ControlFlow):
 
     def copy(self, target: Value, source: Value, count: Index) -> None:
         """Copy `count` float32 values; the two places do not overlap."""
-        copy = self._intrinsic("llvm.memcpy.p0.p0.i64", VOID, [BYTES, BYTES, I64, BOOL])
-        pointers = [self.build.bitcast(p, BYTES) for p in (target, source)]
-        self.build.call(copy, [*pointers, as_value(self.mul(count, 4)), BOOL(0)])
+        if isinstance(count, int) and count <= UNROLLED * self.lanes:
+            for first in range(0, count, self.lanes):
+                self.store(self.load(source, first, count - first), target, first, count - first)
+        else:
+            self.call(self._once("copy_floats", [FLOATS, FLOATS, I64], self._copy_body), target, source, count)
 
     def clear(self, target: Value, count: Index) -> None:
         """Set `count` float32 values to zero."""
-        clear = self._intrinsic("llvm.memset.p0.i64", VOID, [BYTES, I8, I64, BOOL])
-        self.build.call(clear, [self.build.bitcast(target, BYTES), I8(0), as_value(self.mul(count, 4)), BOOL(0)])
+        if isinstance(count, int) and count <= UNROLLED * self.lanes:
+            for first in range(0, count, self.lanes):
+                self.store(self.zero(), target, first, count - first)
+        else:
+            self.call(self._once("clear_floats", [FLOATS, I64], self._clear_body), target, count)
+
+    def _copy_body(self, target: Value, source: Value, count: Value) -> None:
+        def move(first: Index, vectors: int) -> None:
+            values = [self.load(source, self.add(first, v * self.lanes)) for v in range(vectors)]
+            for v, value in enumerate(values):
+                self.store(value, target, self.add(first, v * self.lanes))
+
+        self._cover(count, move, lambda i: self.store_value(self.load_value(source, i), target, i))
+
+    def _clear_body(self, target: Value, count: Value) -> None:
+        def clear(first: Index, vectors: int) -> None:
+            for v in range(vectors):
+                self.store(self.zero(), target, self.add(first, v * self.lanes))
+
+        self._cover(count, clear, lambda i: self.store_value(llvm.FLOAT(0.0), target, i))
+
+    def _cover(self, count: Value, vectors: Callable[[Index, int], None], one: Callable[[Index], None]) -> None:
+        """Go over `count` values: several vectors at a time, one at a time, and one that ends with the last value.
+
+        Fewer values than a vector has go one by one.
+        """
+        several = UNROLLED * self.lanes
+
+        def with_vectors() -> None:
+            whole = self.mul(self.divide(count, several), several)
+            with self.loop(0, whole, several) as first:
+                vectors(first, UNROLLED)
+            with self.loop(whole, count, self.lanes) as first:
+                vectors(self.smaller(first, self.sub(count, self.lanes)), 1)
+
+        def one_by_one() -> None:
+            with self.loop(0, count) as index:
+                one(index)
+
+        self.choose(self.less(count, self.lanes), one_by_one, with_vectors)
+
+    def _once(self, name: str, parameters: Sequence[Parameter], body: Callable[..., None]) -> Value:
+        """Return a function of the module, defined at its first use."""
+        return self._module.globals.get(name) or self.function(name, parameters, body)
 
     def prefetch(self, pointer: Value, offset: Index, level: int = 3) -> None:
         """Ask for the cache line at a place that will be read: into the first cache (3) or only the second (2)."""
-        fetch = self._intrinsic("llvm.prefetch.p0", VOID, [BYTES, I32, I32, I32])
-        place = self.build.bitcast(self.at(pointer, offset), BYTES)
-        self.build.call(fetch, [place, I32(0), I32(level), I32(1)])
+        fetch = self._intrinsic("llvm.prefetch.p0", llvm.VOID, [llvm.BYTES, llvm.I32, llvm.I32, llvm.I32])
+        place = self.build.bitcast(self.at(pointer, offset), llvm.BYTES)
+        self.build.call(fetch, [place, llvm.I32(0), llvm.I32(level), llvm.I32(1)])
 
     def table(self, values: Array) -> Value:
         """Return a pointer to constant float32 values that travel with the code."""
         data = np.ascontiguousarray(values, np.float32)
         if data.tobytes() not in self._constants:
-            kind = ir.ArrayType(FLOAT, data.size)
-            place = ir.GlobalVariable(self._module, kind, f"table{len(self._constants)}")
+            kind = llvm.ir.ArrayType(llvm.FLOAT, data.size)
+            place = llvm.ir.GlobalVariable(self._module, kind, f"table{len(self._constants)}")
             place.linkage, place.global_constant, place.align = "internal", True, 64
-            place.initializer = ir.Constant(kind, [FLOAT(float(v)) for v in data.ravel()])
+            place.initializer = llvm.ir.Constant(kind, [llvm.FLOAT(float(v)) for v in data.ravel()])
             self._constants[data.tobytes()] = place
-        return self.build.bitcast(self._constants[data.tobytes()], FLOATS)
+        return self.build.bitcast(self._constants[data.tobytes()], llvm.FLOATS)
 
     # ---- vectors
 
     def constant(self, value: float) -> Value:
         """Return a vector with the same number, rounded to float32, in all lanes."""
         (rounded,) = struct.unpack("f", struct.pack("f", value))
-        return ir.Constant(self.vector, [FLOAT(rounded)] * self.lanes)
+        return llvm.ir.Constant(self.vector, [llvm.FLOAT(rounded)] * self.lanes)
 
     def zero(self) -> Value:
         """Return a vector of zeros."""
-        return ir.Constant(self.vector, None)
+        return llvm.ir.Constant(self.vector, None)
 
     def splat(self, value: Value) -> Value:
         """Return a vector with one value in all lanes."""
-        undefined = ir.Constant(self.vector, ir.Undefined)
-        single = self.build.insert_element(undefined, value, I32(0))
-        return self.build.shuffle_vector(single, undefined, ir.Constant(ir.VectorType(I32, self.lanes), None))
+        undefined = llvm.ir.Constant(self.vector, llvm.ir.Undefined)
+        single = self.build.insert_element(undefined, value, llvm.I32(0))
+        return self.build.shuffle_vector(
+            single, undefined, llvm.ir.Constant(llvm.ir.VectorType(llvm.I32, self.lanes), None)
+        )
 
     def broadcast(self, pointer: Value, offset: Index = 0) -> Value:
         """Return a vector with the value at a place in all lanes."""
@@ -137,7 +171,7 @@ class Code(ControlFlow):
     def multiply_add(self, a: Value, b: Value, c: Value) -> Value:
         """Return a * b + c, with one rounding where the processor can."""
         kind = a.type
-        name = f"llvm.fmuladd.v{self.lanes}f32" if isinstance(kind, ir.VectorType) else "llvm.fmuladd.f32"
+        name = f"llvm.fmuladd.v{self.lanes}f32" if isinstance(kind, llvm.ir.VectorType) else "llvm.fmuladd.f32"
         return self.build.call(self._intrinsic(name, kind, [kind] * 3), [a, b, c])
 
     def square_root(self, a: Value) -> Value:
@@ -164,7 +198,7 @@ class Code(ControlFlow):
             width //= 2
             shifted = [lane + width if lane < width else lane for lane in range(self.lanes)]
             vector = self.build.fadd(vector, self.shuffle(vector, shifted))
-        return self.build.extract_element(vector, I32(0))
+        return self.build.extract_element(vector, llvm.I32(0))
 
     def largest(self, vector: Value) -> Value:
         """Return the largest of all lanes."""
@@ -173,11 +207,11 @@ class Code(ControlFlow):
             width //= 2
             shifted = [lane + width if lane < width else lane for lane in range(self.lanes)]
             vector = self.maximum(vector, self.shuffle(vector, shifted))
-        return self.build.extract_element(vector, I32(0))
+        return self.build.extract_element(vector, llvm.I32(0))
 
     def shuffle(self, vector: Value, lanes: Sequence[int], other: Value = None) -> Value:
         """Return a vector of the given lanes; those of `other` are counted on after those of `vector`."""
-        other = ir.Constant(vector.type, ir.Undefined) if other is None else other
+        other = llvm.ir.Constant(vector.type, llvm.ir.Undefined) if other is None else other
         return self.build.shuffle_vector(
-            vector, other, ir.Constant(ir.VectorType(I32, len(lanes)), [I32(n) for n in lanes])
+            vector, other, llvm.ir.Constant(llvm.ir.VectorType(llvm.I32, len(lanes)), [llvm.I32(n) for n in lanes])
         )

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import math
 
-from llvmlite import ir
-
 from cnnrt_backend_threaded.emitter import Code, Value
+from cnnrt_backend_threaded.llvm import llvm
 
 LOWEST = -87.0
 """Below, the result is no normal float32, and 0 is given."""
@@ -35,9 +34,11 @@ def exponential(code: Code, x: Value) -> Value:
         polynomial = code.multiply_add(polynomial, r, code.constant(coefficient))
     value = build.fadd(code.multiply_add(polynomial, build.fmul(r, r), r), code.constant(1.0))
 
-    integers = ir.VectorType(ir.IntType(32), code.lanes)
+    integers = llvm.ir.VectorType(llvm.ir.IntType(32), code.lanes)
     # The integer n in the last bits of `shifted`, moved to the exponent's place: multiplies by 2**n.
-    exponent = build.shl(build.bitcast(shifted, integers), ir.Constant(integers, [ir.IntType(32)(23)] * code.lanes))
+    exponent = build.shl(
+        build.bitcast(shifted, integers), llvm.ir.Constant(integers, [llvm.ir.IntType(32)(23)] * code.lanes)
+    )
     scaled = build.bitcast(build.add(build.bitcast(value, integers), exponent), code.vector)
     too_low = build.fcmp_ordered("<", x, lowest)
     unknown = build.fcmp_unordered("uno", x, x)

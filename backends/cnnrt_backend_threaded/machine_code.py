@@ -1,81 +1,89 @@
-"""From LLVM's intermediate representation to functions that can be called."""
+"""Addresses of compiled functions: known already, kept on disk, or compiled now."""
 
 from __future__ import annotations
 
-import functools
+import hashlib
 import logging
 import os
 import threading
 import time
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Hashable
 
-from llvmlite import binding
+import attrs
 
-from cnnrt_backend_threaded.emitter import Code
+from cnnrt_backend_threaded.code_cache import keep, map_cached, map_image
+from cnnrt_backend_threaded.code_key import code_key
 from cnnrt_backend_threaded.target import Target
 
 log = logging.getLogger("cnnrt.threaded")
 
-_engines: list[Any] = []
-"""Code lives as long as its engine, and addresses are handed out to whoever shares it: none is ever let go."""
-_functions: dict[tuple[Target, Any], int] = {}
+_functions: dict[tuple[Target, Hashable], dict[str, int]] = {}
 _lock = threading.Lock()
 if hasattr(os, "register_at_fork"):  # a child must not inherit LLVM's state from the middle of a compilation
     os.register_at_fork(before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_lock.release)
 
 
-def function_address(target: Target, key: Any, emit: Callable[[Code], None], what: str) -> int:
-    """Return the address of the function `void (i64 *arguments, i64 first, i64 last, i64 thread)` that `emit` writes.
+@attrs.frozen
+class CodeRequest:
+    """Code that is wanted.
 
-    Equal keys (hashable) give the same function, compiled once for each process. `what` names it in the log.
+    - `target`: what it runs on. `names`: its functions.
+    - `key`: equal ones (hashable) share the code within this process; `disk_key` (hexadecimal) across processes. None:
+      the code's own text is the key there, so it is written at each start, but not compiled.
+    - `write` returns the module in LLVM's assembly language. `what` names it in the log.
     """
+
+    target: Target
+    key: Hashable
+    disk_key: str | None
+    names: tuple[str, ...]
+    write: Callable[[], str]
+    what: str
+
+
+def function_addresses(request: CodeRequest) -> dict[str, int]:
+    """Return the addresses of the functions by name. They stay valid as long as the process lives."""
+    found = _functions.get((request.target, request.key))
+    if found is not None:
+        return found
     with _lock:
-        address = _functions.get((target, key))
-        if address is None:
-            started = time.perf_counter()
-            code = Code(target)
-            emit(code)
-            code.finish()
-            emitted = time.perf_counter()
-            address = _functions[target, key] = compile_module(code.text(), target, ["kernel"])["kernel"]
-            finished = time.perf_counter()
-            log.debug(
-                "%s: written in %.1f ms, compiled in %.1f ms",
-                what,
-                (emitted - started) * 1e3,
-                (finished - emitted) * 1e3,
-            )
-        return address
+        return _known(request) or _compiled(request)
 
 
-def compile_module(text: str, target: Target, names: list[str]) -> dict[str, int]:
-    """Compile a module and return the addresses of the named functions."""
-    _initialise()
-    module = binding.parse_assembly(text)
-    module.verify()
-    engine = binding.create_mcjit_compiler(module, target_machine(target))
-    engine.finalize_object()
-    _engines.append(engine)
-    return {name: engine.get_function_address(name) for name in names}
+def _known(request: CodeRequest) -> dict[str, int] | None:
+    """Return what is mapped already or kept on disk."""
+    found = _functions.get((request.target, request.key))
+    if found is None and request.disk_key is not None:
+        found = map_cached(request.disk_key)
+        if found is not None:
+            _functions[request.target, request.key] = found
+    return found
 
 
-def assembly(text: str, target: Target) -> str:
-    """Return a module as the target's assembly language, for whoever wants to read it."""
-    _initialise()
-    module = binding.parse_assembly(text)
-    module.verify()
-    return str(target_machine(target).emit_assembly(module))
+def _compiled(request: CodeRequest) -> dict[str, int]:
+    from cnnrt_backend_threaded.compiler import compile_module
+
+    started = time.perf_counter()
+    text = request.write()
+    written = time.perf_counter()
+    disk_key = request.disk_key or text_key(text, request)
+    found = map_cached(disk_key) if disk_key and not request.disk_key else None
+    if found is None:
+        image = compile_module(text, request.target, request.names)
+        if disk_key:
+            keep(disk_key, image)
+        found = dict(map_image(image))
+        finished = time.perf_counter()
+        log.debug(
+            "%s: written in %.1f ms, compiled in %.1f ms",
+            request.what,
+            (written - started) * 1e3,
+            (finished - written) * 1e3,
+        )
+    _functions[request.target, request.key] = found
+    return found
 
 
-def target_machine(target: Target) -> Any:
-    """Return LLVM's code generator for a target. An engine takes it over, so each has its own."""
-    chosen = binding.Target.from_triple(target.triple)
-    return chosen.create_target_machine(cpu=target.cpu, features=target.features, opt=3, jit=True)
-
-
-@functools.cache
-def _initialise() -> None:
-    binding.initialize_native_target()
-    binding.initialize_native_asmprinter()
-    binding.initialize_native_asmparser()  # inline assembly
+def text_key(text: str, request: CodeRequest) -> str | None:
+    """Return the key of code that is known by its text only."""
+    return code_key("text", hashlib.sha256(text.encode()).hexdigest(), request.target, request.names)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import abc
-import functools
 import operator
 from collections.abc import Mapping
 
@@ -11,8 +10,9 @@ from cnnrt.backend import Kernel, Packed
 from cnnrt.layer import Array, Shape
 from cnnrt.layer_call import LayerCall
 from cnnrt.tensor import PLAIN
+from cnnrt_backend_threaded.code_key import code_key, is_own
 from cnnrt_backend_threaded.emitter import Code, Value
-from cnnrt_backend_threaded.machine_code import function_address
+from cnnrt_backend_threaded.machine_code import CodeRequest, function_addresses
 from cnnrt_backend_threaded.target import Machine, host_machine
 
 CHANNELS_LAST = "NHWC"
@@ -72,12 +72,25 @@ class NativeKernel(Kernel):
         """Return how many arrays `pack` gives."""
         return 0
 
-    def address(self, call: LayerCall, layer_name: str) -> int:
-        """Return the address of the compiled function, which equal calls share."""
+    def code(self, call: LayerCall, layer_name: str) -> CodeRequest:
+        """Return what code a call needs; equal calls share it. `layer_name` is for the log."""
         weights = tuple(sorted(call.weights.items()))
         key = (type(self), self.name, self.machine.cores, call.layer, call.inputs, call.outputs, weights, call.folded)
-        what = f"{layer_name}: {self.name}"
-        return function_address(self.machine.target, key, functools.partial(self.emit, call), what)
+        target = self.machine.target
+        modules = [type(layer).__module__ for layer in (call.layer, *call.folded)]
+        disk_key = code_key("kernel", target, key, modules=modules) if is_own(type(self)) else None
+
+        def write() -> str:
+            code = Code(target)
+            self.emit(call, code)
+            code.finish()
+            return code.text()
+
+        return CodeRequest(target, key, disk_key, ("kernel",), write, f"{layer_name}: {self.name}")
+
+    def address(self, call: LayerCall, layer_name: str) -> int:
+        """Return the address of the function that computes units of a call."""
+        return function_addresses(self.code(call, layer_name))["kernel"]
 
 
 def layout_for(shape: Shape) -> str:

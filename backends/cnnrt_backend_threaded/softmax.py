@@ -5,8 +5,6 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, cast
 
-from llvmlite import ir
-
 from cnnrt.backend import Device
 from cnnrt.layer import Shape
 from cnnrt.layer_call import LayerCall
@@ -15,6 +13,7 @@ from cnnrt.tensor import PLAIN
 from cnnrt_backend_threaded.cost_model import pass_seconds
 from cnnrt_backend_threaded.emitter import Code, Index, Value
 from cnnrt_backend_threaded.exponential import exponential
+from cnnrt_backend_threaded.llvm import llvm
 from cnnrt_backend_threaded.native_kernel import CHANNELS_LAST, NativeKernel
 
 if TYPE_CHECKING:
@@ -128,5 +127,7 @@ def _plane(code: Code, source: Value, target: Value, length: int, behind: int) -
 
 def _only(code: Code, vector: Value, count: int, other: Value) -> Value:
     """Return the first lanes of a vector and the others of another one."""
-    mask = ir.Constant(ir.VectorType(ir.IntType(1), code.lanes), [int(lane < count) for lane in range(code.lanes)])
+    mask = llvm.ir.Constant(
+        llvm.ir.VectorType(llvm.ir.IntType(1), code.lanes), [int(lane < count) for lane in range(code.lanes)]
+    )
     return code.build.select(mask, vector, other)

@@ -7,26 +7,10 @@ import functools
 import attrs
 
 from cnnrt.hardware import detect_hardware
+from cnnrt_backend_threaded.processor_target import Target
+from cnnrt_backend_threaded.target_memory import remember_target, remembered_target
 
-
-@attrs.frozen
-class Target:
-    """A processor as LLVM knows it.
-
-    `vector_bits` and `registers` are those of the vector registers that code should use; `cpu` and `features` are
-    LLVM's names.
-    """
-
-    triple: str
-    cpu: str
-    features: str
-    vector_bits: int
-    registers: int
-
-    @property
-    def lanes(self) -> int:
-        """The float32 values of one vector."""
-        return self.vector_bits // 32
+__all__ = ["Machine", "Target", "forced_target", "host_machine", "host_target", "neon_target"]
 
 
 @attrs.frozen
@@ -45,11 +29,18 @@ def host_machine() -> Machine:
 
 @functools.cache
 def host_target() -> Target:
-    """Return the processor that this process runs on. Raises ImportError where llvmlite is not installed."""
+    """Return the processor that this process runs on: as LLVM told earlier, else by asking it.
+
+    Raises ImportError where llvmlite is not installed.
+    """
+    return remembered_target() or remember_target(_ask_llvm())
+
+
+def _ask_llvm() -> Target:
     from llvmlite import binding
 
     found = binding.get_host_cpu_features()
-    triple = binding.get_process_triple()
+    triple = object_triple(binding.get_process_triple())
     name = binding.get_host_cpu_name()
     architecture = triple.partition("-")[0]
     # LLVM may prefer halves of AVX-512's registers on processors that once lowered their clock for whole ones.
@@ -63,6 +54,11 @@ def host_target() -> Target:
     return Target(triple, name, flags, 128, 32 if architecture in ("aarch64", "arm64") else 16)
 
 
+def object_triple(triple: str) -> str:
+    """Return a triple with the same calling convention, for which LLVM writes ELF object files."""
+    return triple if "linux" in triple or triple.endswith("-elf") else f"{triple}-elf"
+
+
 def forced_target(name: str) -> Target:
     """Return a lesser target of the same architecture: "avx2" or "sse", as tests and comparisons ask for.
 
@@ -74,3 +70,8 @@ def forced_target(name: str) -> Target:
     if name == "sse":
         return Target(triple, "x86-64", "", 128, 16)
     raise ValueError(f'expected "avx2" or "sse", got {name!r}')
+
+
+def neon_target() -> Target:
+    """Return any 64-bit Arm processor under Linux: code for it is compiled anywhere, and tested in an emulator."""
+    return Target("aarch64-unknown-linux-gnu", "generic", "+neon", 128, 32)

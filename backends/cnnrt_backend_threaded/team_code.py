@@ -27,11 +27,11 @@ import functools
 from typing import Any
 
 import attrs
-from llvmlite import ir
 
-from cnnrt_backend_threaded.emitter import I64, KERNEL, VOID
-from cnnrt_backend_threaded.machine_code import compile_module
-from cnnrt_backend_threaded.target import host_target
+from cnnrt_backend_threaded.code_key import code_key
+from cnnrt_backend_threaded.llvm import llvm
+from cnnrt_backend_threaded.machine_code import CodeRequest, function_addresses
+from cnnrt_backend_threaded.target import Target, host_target
 
 LINE = 8
 """Words of a cache line."""
@@ -46,8 +46,6 @@ PAUSES = 256
 
 PAUSE = {"x86_64": "pause", "amd64": "pause", "i686": "pause", "aarch64": "yield", "arm64": "yield"}
 """The instruction that tells a processor that it is in a waiting loop, by architecture."""
-
-WORDS = ir.PointerType(I64)
 
 
 @attrs.frozen
@@ -67,8 +65,10 @@ class TeamCode:
 
 @functools.cache
 def team_code() -> TeamCode:
-    """Return the functions, compiled once for each process."""
-    found = compile_module(_module(), host_target(), ["run", "serve", "pause"])
+    """Return the functions for this process."""
+    target, names = host_target(), ("run", "serve", "pause")
+    disk_key = code_key("team", target)
+    found = function_addresses(CodeRequest(target, "team", disk_key, names, lambda: write_team(target), "team"))
     word, place = ctypes.c_int64, ctypes.c_void_p
     return TeamCode(
         ctypes.CFUNCTYPE(None, place, place, word, word)(found["run"]),
@@ -77,9 +77,10 @@ def team_code() -> TeamCode:
     )
 
 
-def _module() -> str:
-    module = ir.Module()
-    module.triple = host_target().triple
+def write_team(target: Target) -> str:
+    """Return the module of the functions for a target, in LLVM's assembly language."""
+    module = llvm.ir.Module()
+    module.triple = target.triple
     walk = _walk(module)
     _run(module, walk)
     _serve(module, walk)
@@ -92,13 +93,13 @@ class _Words:
 
     def __init__(self, function: Any) -> None:
         self.function = function
-        self.build = ir.IRBuilder(function.append_basic_block("entry"))
+        self.build = llvm.ir.IRBuilder(function.append_basic_block("entry"))
 
     def blocks(self, *names: str) -> list[Any]:
         return [self.function.append_basic_block(name) for name in names]
 
     def at(self, words: Any, index: Any) -> Any:
-        return self.build.gep(words, [I64(index) if isinstance(index, int) else index])
+        return self.build.gep(words, [llvm.I64(index) if isinstance(index, int) else index])
 
     def read(self, words: Any, index: Any, order: str = "acquire") -> Any:
         return self.build.load_atomic(self.at(words, index), order, 8)
@@ -112,7 +113,7 @@ class _Words:
     def pause(self) -> None:
         """Tell the processor that this is a waiting loop."""
         instruction = PAUSE.get(self.function.module.triple.partition("-")[0], "")
-        self.build.asm(ir.FunctionType(VOID, []), instruction, "~{memory}", [], True)
+        self.build.asm(llvm.ir.FunctionType(llvm.VOID, []), instruction, "~{memory}", [], True)
 
     def wait(self, team: Any, ready: Any) -> None:
         """Pause until `ready()` emits a true condition, and offer the processor to others now and then."""
@@ -120,16 +121,18 @@ class _Words:
         head, body, offer, after = self.blocks("wait", "pausing", "offer", "ready")
         self.build.branch(head)
         self.build.position_at_end(head)
-        pauses = self.build.phi(I64)
-        pauses.add_incoming(I64(0), before)
+        pauses = self.build.phi(llvm.I64)
+        pauses.add_incoming(llvm.I64(0), before)
         self.build.cbranch(ready(), after, body)
         self.build.position_at_end(body)
         self.pause()
-        more = self.build.add(pauses, I64(1))
+        more = self.build.add(pauses, llvm.I64(1))
         pauses.add_incoming(more, body)
-        self.build.cbranch(self.build.icmp_unsigned("==", self.build.urem(more, I64(PAUSES)), I64(0)), offer, head)
+        self.build.cbranch(
+            self.build.icmp_unsigned("==", self.build.urem(more, llvm.I64(PAUSES)), llvm.I64(0)), offer, head
+        )
         self.build.position_at_end(offer)
-        kind = ir.PointerType(ir.FunctionType(ir.IntType(32), []))
+        kind = llvm.ir.PointerType(llvm.ir.FunctionType(llvm.ir.IntType(32), []))
         self.build.call(self.build.inttoptr(self.build.load(self.at(team, YIELD)), kind), [])
         pauses.add_incoming(more, offer)
         self.build.branch(head)
@@ -141,29 +144,31 @@ class _Words:
         head, inside, after = self.blocks("loop", "body", "after")
         self.build.branch(head)
         self.build.position_at_end(head)
-        index = self.build.phi(I64)
-        index.add_incoming(I64(0), before)
+        index = self.build.phi(llvm.I64)
+        index.add_incoming(llvm.I64(0), before)
         self.build.cbranch(self.build.icmp_unsigned("<", index, stop), inside, after)
         self.build.position_at_end(inside)
         body(index)
-        index.add_incoming(self.build.add(index, I64(1)), self.build.block)
+        index.add_incoming(self.build.add(index, llvm.I64(1)), self.build.block)
         self.build.branch(head)
         self.build.position_at_end(after)
 
     def step(self, steps: Any, index: Any, threads: Any) -> Any:
         """Return the place of a step."""
-        lines = self.build.add(threads, I64(STEP_LINES))
-        return self.at(steps, self.build.mul(index, self.build.mul(lines, I64(LINE))))
+        lines = self.build.add(threads, llvm.I64(STEP_LINES))
+        return self.at(steps, self.build.mul(index, self.build.mul(lines, llvm.I64(LINE))))
 
     def bound(self, units: Any, threads: Any, thread: Any) -> Any:
         """Return the first unit of a thread's range, rounded up so that a single unit is the caller's."""
         product = self.build.mul(units, thread)
-        return self.build.udiv(self.build.add(product, self.build.sub(threads, I64(1))), threads)
+        return self.build.udiv(self.build.add(product, self.build.sub(threads, llvm.I64(1))), threads)
 
 
 def _walk(module: Any) -> Any:
     """walk(team, steps, count, threads, thread): take part in all steps."""
-    function = ir.Function(module, ir.FunctionType(VOID, [WORDS, WORDS, I64, I64, I64]), "walk")
+    function = llvm.ir.Function(
+        module, llvm.ir.FunctionType(llvm.VOID, [llvm.WORDS, llvm.WORDS, llvm.I64, llvm.I64, llvm.I64]), "walk"
+    )
     function.linkage = "internal"
     team, steps, count, threads, thread = function.args
     words = _Words(function)
@@ -171,14 +176,14 @@ def _walk(module: Any) -> Any:
 
     def take_part(index: Any) -> None:
         step = words.step(steps, index, threads)
-        code = build.inttoptr(build.load(words.at(step, 0)), ir.PointerType(KERNEL))
-        arguments = build.inttoptr(build.load(words.at(step, 1)), WORDS)
+        code = build.inttoptr(build.load(words.at(step, 0)), llvm.ir.PointerType(llvm.KERNEL))
+        arguments = build.inttoptr(build.load(words.at(step, 1)), llvm.WORDS)
         units, grain = build.load(words.at(step, 2)), build.load(words.at(step, 3))
 
         def take_from(neighbour: Any) -> None:
             whose = build.urem(build.add(thread, neighbour), threads)
-            place = build.add(I64(RANGES), build.mul(whose, I64(LINE)))
-            end = words.bound(units, threads, build.add(whose, I64(1)))
+            place = build.add(llvm.I64(RANGES), build.mul(whose, llvm.I64(LINE)))
+            end = words.bound(units, threads, build.add(whose, llvm.I64(1)))
             again, take, over = words.blocks("again", "take", "over")
             build.branch(again)
             build.position_at_end(again)
@@ -205,22 +210,24 @@ def _walk(module: Any) -> Any:
 
 
 def _run(module: Any, walk: Any) -> None:
-    function = ir.Function(module, ir.FunctionType(VOID, [WORDS, WORDS, I64, I64]), "run")
+    function = llvm.ir.Function(
+        module, llvm.ir.FunctionType(llvm.VOID, [llvm.WORDS, llvm.WORDS, llvm.I64, llvm.I64]), "run"
+    )
     team, steps, count, threads = function.args
     words = _Words(function)
     build = words.build
     alone, together = words.blocks("alone", "together")
-    build.cbranch(build.icmp_unsigned("==", threads, I64(1)), alone, together)
+    build.cbranch(build.icmp_unsigned("==", threads, llvm.I64(1)), alone, together)
 
     build.position_at_end(alone)
 
     def compute(index: Any) -> None:
         step = words.step(steps, index, threads)
         units = build.load(words.at(step, 2))
-        with build.if_then(build.icmp_unsigned("!=", units, I64(0))):
-            code = build.inttoptr(build.load(words.at(step, 0)), ir.PointerType(KERNEL))
-            arguments = build.inttoptr(build.load(words.at(step, 1)), WORDS)
-            build.call(code, [arguments, I64(0), units, I64(0)])
+        with build.if_then(build.icmp_unsigned("!=", units, llvm.I64(0))):
+            code = build.inttoptr(build.load(words.at(step, 0)), llvm.ir.PointerType(llvm.KERNEL))
+            arguments = build.inttoptr(build.load(words.at(step, 1)), llvm.WORDS)
+            build.call(code, [arguments, llvm.I64(0), units, llvm.I64(0)])
 
     words.loop(count, compute)
     build.ret_void()
@@ -230,26 +237,31 @@ def _run(module: Any, walk: Any) -> None:
     def reset(index: Any) -> None:
         step = words.step(steps, index, threads)
         units = build.load(words.at(step, 2))
-        words.write(step, DONE, I64(0))
+        words.write(step, DONE, llvm.I64(0))
 
         def reset_range(thread: Any) -> None:
-            place = build.add(I64(RANGES), build.mul(thread, I64(LINE)))
+            place = build.add(llvm.I64(RANGES), build.mul(thread, llvm.I64(LINE)))
             words.write(step, place, words.bound(units, threads, thread))
 
         words.loop(threads, reset_range)
 
     words.loop(count, reset)
-    for place, value in ((STEPS, build.ptrtoint(steps, I64)), (COUNT, count), (THREADS, threads), (NEXT, I64(1))):
+    for place, value in (
+        (STEPS, build.ptrtoint(steps, llvm.I64)),
+        (COUNT, count),
+        (THREADS, threads),
+        (NEXT, llvm.I64(1)),
+    ):
         words.write(team, place, value)
-    words.fetch_add(team, CALL, I64(1))
-    build.call(walk, [team, steps, count, threads, I64(0)])
-    words.fetch_add(team, CALL, I64(1))
-    words.wait(team, lambda: build.icmp_signed("==", words.read(team, INSIDE, "seq_cst"), I64(0)))
+    words.fetch_add(team, CALL, llvm.I64(1))
+    build.call(walk, [team, steps, count, threads, llvm.I64(0)])
+    words.fetch_add(team, CALL, llvm.I64(1))
+    words.wait(team, lambda: build.icmp_signed("==", words.read(team, INSIDE, "seq_cst"), llvm.I64(0)))
     build.ret_void()
 
 
 def _serve(module: Any, walk: Any) -> None:
-    function = ir.Function(module, ir.FunctionType(I64, [WORDS, I64, I64]), "serve")
+    function = llvm.ir.Function(module, llvm.ir.FunctionType(llvm.I64, [llvm.WORDS, llvm.I64, llvm.I64]), "serve")
     team, first_seen, spins = function.args
     words = _Words(function)
     build = words.build
@@ -259,20 +271,20 @@ def _serve(module: Any, walk: Any) -> None:
     )
     build.branch(fresh)
     build.position_at_end(fresh)
-    seen = build.phi(I64)
+    seen = build.phi(llvm.I64)
     seen.add_incoming(first_seen, entry)
     build.branch(look)
 
     build.position_at_end(look)
-    pauses = build.phi(I64)
-    pauses.add_incoming(I64(0), fresh)
+    pauses = build.phi(llvm.I64)
+    pauses.add_incoming(llvm.I64(0), fresh)
     number = words.read(team, CALL)
-    under_way = build.icmp_unsigned("==", build.and_(number, I64(1)), I64(1))
+    under_way = build.icmp_unsigned("==", build.and_(number, llvm.I64(1)), llvm.I64(1))
     build.cbranch(build.and_(under_way, build.icmp_unsigned("!=", number, seen)), join, check)
     build.position_at_end(check)
-    build.cbranch(build.icmp_unsigned("!=", words.read(team, STOP), I64(0)), stop, tired)
+    build.cbranch(build.icmp_unsigned("!=", words.read(team, STOP), llvm.I64(0)), stop, tired)
     build.position_at_end(tired)
-    more = build.add(pauses, I64(1))
+    more = build.add(pauses, llvm.I64(1))
     build.cbranch(build.icmp_unsigned("<", more, spins), rest, sleep)
     build.position_at_end(rest)
     words.pause()
@@ -280,30 +292,30 @@ def _serve(module: Any, walk: Any) -> None:
     build.branch(look)
 
     build.position_at_end(join)
-    words.fetch_add(team, INSIDE, I64(1))
+    words.fetch_add(team, INSIDE, llvm.I64(1))
     still = build.icmp_unsigned("==", words.read(team, CALL, "seq_cst"), number)
     build.cbranch(still, inside, leave)
     build.position_at_end(inside)
-    steps = build.inttoptr(words.read(team, STEPS), WORDS)
+    steps = build.inttoptr(words.read(team, STEPS), llvm.WORDS)
     count, threads = words.read(team, COUNT), words.read(team, THREADS)
-    thread = words.fetch_add(team, NEXT, I64(1))
+    thread = words.fetch_add(team, NEXT, llvm.I64(1))
     build.cbranch(build.icmp_unsigned("<", thread, threads), member, leave)
     build.position_at_end(member)
     build.call(walk, [team, steps, count, threads, thread])
     build.branch(leave)
     build.position_at_end(leave)
-    words.fetch_add(team, INSIDE, I64(-1))
+    words.fetch_add(team, INSIDE, llvm.I64(-1))
     seen.add_incoming(number, leave)
     build.branch(fresh)
 
     build.position_at_end(stop)
-    build.ret(I64(-1))
+    build.ret(llvm.I64(-1))
     build.position_at_end(sleep)
     build.ret(seen)
 
 
 def _pause(module: Any) -> None:
-    function = ir.Function(module, ir.FunctionType(VOID, [I64]), "pause")
+    function = llvm.ir.Function(module, llvm.ir.FunctionType(llvm.VOID, [llvm.I64]), "pause")
     words = _Words(function)
     words.loop(function.args[0], lambda index: words.pause())
     words.build.ret_void()

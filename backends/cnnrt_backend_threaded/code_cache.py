@@ -1,0 +1,84 @@
+"""Code images on disk, one file each, by their key: a second start neither writes nor compiles any code.
+
+Whatever is wrong with an entry (missing, cut short, damaged, of another key or another user), it is as if it were not
+there, and is replaced. Several processes may read and write at once: entries appear whole, by renaming. What was not
+used for longest goes when the folder grows beyond its bound.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+
+from cnnrt.cache_folder import cache_folder
+from cnnrt_backend_threaded.cached_file import UNFINISHED, open_cached, read_all, write_cached
+from cnnrt_backend_threaded.code_image import MOST_BYTES, CodeImage, ImageFileError, from_file, to_file
+from cnnrt_backend_threaded.executable_memory import map_copy, map_file
+
+log = logging.getLogger("cnnrt.cache")
+
+BOUND = 256 << 20
+"""Bytes of all entries."""
+KEPT = 0.75
+"""Of the bound, when some have to go: so that not every new entry makes room again."""
+ABANDONED_SECONDS = 3600
+"""After that, an unfinished file belongs to a process that is gone."""
+
+
+def map_cached(key: str) -> dict[str, int] | None:
+    """Return the addresses of the functions that are kept under a key, mapped now; None where there are none."""
+    folder = cache_folder("code")
+    descriptor = open_cached(folder / f"{key}.image") if folder else None
+    if descriptor is None:
+        return None
+    try:
+        data = read_all(descriptor, MOST_BYTES)
+        if data is None:
+            return None
+        image, start = from_file(data, key)
+        address = map_file(descriptor, start, len(image.code)) or map_copy(image.code)
+    except (ImageFileError, OSError) as error:
+        log.debug("the code kept as %s is not used: %s", key, error)
+        return None
+    finally:
+        os.close(descriptor)
+    return {name: address + offset for name, offset in image.entries.items()}
+
+
+def keep(key: str, image: CodeImage) -> None:
+    """Keep an image under a key, if that is possible."""
+    folder = cache_folder("code")
+    if folder and write_cached(folder / f"{key}.image", to_file(image, key)):
+        _make_room(folder)
+
+
+def map_image(image: CodeImage) -> Mapping[str, int]:
+    """Return the addresses of an image's functions, mapped now. Raises OSError."""
+    address = map_copy(image.code)
+    return {name: address + offset for name, offset in image.entries.items()}
+
+
+def _make_room(folder: Path) -> None:
+    """Remove what was not used for longest, and what others left unfinished."""
+    entries: list[tuple[float, int, Path]] = []
+    with suppress(OSError), os.scandir(folder) as found:
+        for entry in found:
+            with suppress(OSError):  # it may be gone already
+                status = entry.stat(follow_symlinks=False)
+                if not entry.name.endswith(UNFINISHED):
+                    entries.append((status.st_mtime, status.st_size, Path(entry.path)))
+                elif time.time() - status.st_mtime > ABANDONED_SECONDS:
+                    Path(entry.path).unlink()
+    total = sum(size for _, size, _ in entries)
+    if total <= BOUND:
+        return
+    for _, size, path in sorted(entries):
+        with suppress(OSError):
+            path.unlink()
+        total -= size
+        if total <= KEPT * BOUND:
+            return
