@@ -117,6 +117,18 @@ def open_archive(file: Path) -> Archive:
         raise ImportFailure([Problem(f"cannot be read as {kind}: {error}")], file=str(file)) from None
 
 
+def read_gzip(file: Path) -> bytes:
+    """Return all that a .gz holds: up to what an archive may grow to, and not a byte more. Raises ImportFailure."""
+    try:
+        most = max(ALWAYS_ALLOWED, LARGEST_RATIO * file.stat().st_size)
+        with gzip.open(file) as stream:
+            content = stream.read(most + 1)
+    except _DAMAGE as error:
+        raise ImportFailure([Problem(f"cannot be read as gzip: {error}")], file=str(file)) from None
+    _check_growth(file, len(content))
+    return content
+
+
 def _zip(file: Path) -> Archive:
     archive = zipfile.ZipFile(file)
     try:
@@ -130,18 +142,25 @@ def _zip(file: Path) -> Archive:
                 _refuse(file, f"{quoted(member.filename)} is encrypted")
             if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
                 _refuse(file, f"{quoted(member.filename)} is compressed in an unusual way", "stored or deflated")
+            if member.compress_size > file.stat().st_size:
+                _refuse(file, f"{quoted(member.filename)} would take more bytes than the archive has")
             members[member.filename] = member
         # All members together: in a crafted archive they may share the same compressed bytes.
         _check_growth(file, sum(member.file_size for member in members.values()))
     except BaseException:
         archive.close()
         raise
-    sizes = {name: member.file_size for name, member in members.items()}
-    return Archive(str(file), sizes, lambda name: archive.read(members[name]), archive.close)
+
+    def read(name: str) -> bytes:
+        # With the size, since without it a member is unpacked to its end, whatever size is stated.
+        with archive.open(members[name]) as stream:
+            return stream.read(members[name].file_size)
+
+    return Archive(str(file), {name: member.file_size for name, member in members.items()}, read, archive.close)
 
 
 def _tar(file: Path, *, compressed: bool) -> Archive:
-    stream: io.BufferedReader | io.BytesIO = _decompressed(file) if compressed else file.open("rb")
+    stream: io.BufferedReader | io.BytesIO = io.BytesIO(read_gzip(file)) if compressed else file.open("rb")
     try:
         archive = tarfile.TarFile(fileobj=stream, mode="r")
         members: dict[str, tarfile.TarInfo] = {}
@@ -164,15 +183,6 @@ def _tar(file: Path, *, compressed: bool) -> Archive:
         return extracted.read() if extracted is not None else b""
 
     return Archive(str(file), {name: member.size for name, member in members.items()}, read, stream.close)
-
-
-def _decompressed(file: Path) -> io.BytesIO:
-    """Return all that a .gz holds, in memory: up to what an archive may grow to, and not a byte more."""
-    most = max(ALWAYS_ALLOWED, LARGEST_RATIO * file.stat().st_size)
-    with gzip.open(file) as stream:
-        content = stream.read(most + 1)
-    _check_growth(file, len(content))
-    return io.BytesIO(content)
 
 
 def _check_number(file: Path, number: int) -> None:

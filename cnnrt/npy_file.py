@@ -54,8 +54,10 @@ def read_npy(path: Path) -> Array:
         raise InputError(f"{path}: cannot be read as .npy: {why_unreadable(error)}") from error
 
 
-def read_npy_header(stream: IO[bytes]) -> NpyHeader:
+def read_npy_header(stream: IO[bytes], *, objects: bool = False) -> NpyHeader:
     """Return the header at the beginning of a stream; ValueError, and what NumPy raises, where it is of no numbers.
+
+    `objects`: arrays of objects are allowed as well; behind their header lies a pickle.
 
     It is checked here because NumPy (2.4) believes it: an item size of 0 with a negative size ends the process.
     """
@@ -64,7 +66,7 @@ def read_npy_header(stream: IO[bytes]) -> NpyHeader:
         raise ValueError(f"the format's version is {version}; known: 1.0 to 3.0")
     read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
     shape, fortran_order, dtype = read_header(stream)
-    if dtype.kind not in "biufc":
+    if dtype.kind not in "biufc" and not (objects and dtype == np.dtype(object)):
         raise ValueError(f"expected an array of numbers, got {dtype}")
     if not all(type(n) is int and n >= 0 for n in shape):
         raise ValueError(f"{shape} is no shape")

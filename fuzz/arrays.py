@@ -118,11 +118,12 @@ def _make_npz(random: Random) -> bytes:
                 archive.writestr(f"x{i}.npy", _npy(random))
         data = stream.getvalue()
     else:
-        data = _archive(random)
-    return mutated(random, data, [_archive(random)]) if random.random() < 0.4 else data
+        data = archive_bytes(random)
+    return mutated(random, data, [archive_bytes(random)]) if random.random() < 0.4 else data
 
 
-def _archive(random: Random) -> bytes:
+def archive_bytes(random: Random) -> bytes:
+    """Return an archive written by hand: wrong sizes, flags, methods, names, and members that share their bytes."""
     body, directory = b"", b""
     members = random.choice((1, 1, 2, 3))
     for i in range(members):

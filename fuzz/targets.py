@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
-from fuzz import arrays, caffe, image, labels, model_folder, netfile, parameters, planted_faults, tensorflow
+from fuzz import (
+    archive,
+    arrays,
+    caffe,
+    image,
+    labels,
+    model_folder,
+    netfile,
+    parameters,
+    pickled,
+    planted_faults,
+    tensorflow,
+)
 from fuzz.target import Target
 
 TARGETS = (
@@ -18,6 +30,9 @@ TARGETS = (
     image.TARGET,
     labels.TARGET,
     model_folder.TARGET,
+    archive.TARGET,
+    pickled.PICKLE,
+    pickled.THEANO,
 )
 
 

@@ -162,7 +162,7 @@ class ImporterSuite:
                 f"reading {_named(missing)}, which is missing, is no error"
             )
             for file in missing:
-                file.mkdir()
+                file.mkdir(exist_ok=True)
             assert isinstance(self._outcome(missing), CnnrtError), f"reading the folder {_named(missing)} is no error"
 
     def test_damaged_files(self, tmp_path: Path, damage: str) -> None:

@@ -32,6 +32,9 @@ READERS = (
     "image",
     "labels",
     "model-folder",
+    "archive",
+    "pickle",
+    "theano",
 )
 FIRST, INPUTS = 100, 250
 """What comes before number 100 are worst cases, which take their time: `make fuzz` reads them."""

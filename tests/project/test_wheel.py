@@ -24,6 +24,7 @@ PACKAGES = {
     "cnnrt_import_caffe",
     "cnnrt_import_onnx",
     "cnnrt_import_tensorflow",
+    "cnnrt_import_theano",
     "cnnrt_meters",
 }
 LARGEST = 5 * 1000 * 1000
@@ -98,6 +99,7 @@ def test_its_metadata_states_version_python_and_command(wheel: Path) -> None:
         "importer.caffe": "cnnrt_import_caffe",
         "importer.onnx": "cnnrt_import_onnx",
         "importer.tensorflow": "cnnrt_import_tensorflow",
+        "importer.theano": "cnnrt_import_theano",
         "meter.cnnrt": "cnnrt_meters",
     }
 

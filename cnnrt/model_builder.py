@@ -1,0 +1,105 @@
+"""Putting an ImportedModel together, layer by layer: unique names, bottoms, weights, and everything that is wrong.
+
+For importers whose formats are trees of modules or lists of units. A layer that is a problem does not stop the walk:
+what it would have given is called `UNKNOWN`, and what depends on that is not added, so that every cause is named once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import attrs
+from attrs import field
+
+from cnnrt.errors import ImportFailure, Problem
+from cnnrt.importer import ImportedModel
+from cnnrt.layer import Array
+from netfile_spec import InputBlock, LayerBlock, NetFile, Value
+from netfile_spec.limits import MAX_BLOCKS
+
+UNKNOWN = ""
+"""The name of a value that a layer would give, had it not been a problem."""
+
+_MOST_PROBLEMS = 100
+_MOST_NOTES = 500
+_LONGEST_NAME = 200
+
+
+@attrs.define(eq=False)
+class ModelBuilder:
+    """Collects inputs, layers with their weights, problems and notes; `file` is what messages call the model."""
+
+    file: str
+    inputs: list[InputBlock] = field(factory=list)
+    layers: list[LayerBlock] = field(factory=list)
+    parameters: dict[str, Mapping[str, Array]] = field(factory=dict)
+    problems: list[Problem] = field(factory=list)
+    notes: dict[str, None] = field(factory=dict)
+    _taken: set[str] = field(factory=set)
+    _next: dict[str, int] = field(factory=dict)
+
+    def input(self, wanted: str, shape: Sequence[int] | None) -> str:
+        """Add an input whose items have this shape (None: not known); return its name."""
+        name = self._unique(wanted)
+        self.inputs.append(InputBlock(name, shape))
+        return name
+
+    def layer(
+        self,
+        type: str,
+        wanted: str,
+        bottoms: Sequence[str],
+        keys: Mapping[str, Value] | None = None,
+        weights: Mapping[str, Array] | None = None,
+    ) -> str:
+        """Add a layer that reads the values `bottoms`; return its name, which is that of the value it gives.
+
+        The name is `wanted`, or that with a number. `weights`: float32, in the shapes of the layer's class; one and the
+        same mapping may be given to several layers.
+        """
+        if UNKNOWN in bottoms:
+            return UNKNOWN
+        if len(self.layers) >= MAX_BLOCKS:
+            self.problem("", f"more than {MAX_BLOCKS:,} layers")
+            return UNKNOWN
+        previous = self.layers[-1].name if self.layers else self.inputs[0].name if self.inputs else ""
+        name = self._unique(wanted or type.lower())
+        stated = None if list(bottoms) == [previous] else bottoms
+        self.layers.append(LayerBlock(type, name, stated, keys=keys or {}))
+        if weights:
+            self.parameters[name] = weights
+        return name
+
+    def problem(self, place: str, message: str, *, expected: str = "", hint: str = "") -> str:
+        """Add a problem of the layer at `place` (a path in the module tree, a name); return UNKNOWN."""
+        text = f"{place}: {message}" if place else message
+        if len(self.problems) < _MOST_PROBLEMS:
+            self.problems.append(Problem(text, None, expected, hint))
+        elif len(self.problems) == _MOST_PROBLEMS:
+            self.problems.append(Problem(f"the first {_MOST_PROBLEMS} problems are listed; there may be more"))
+        return UNKNOWN
+
+    def note(self, message: str) -> None:
+        """Add a sentence for the user, once; after many of them, only that there are more."""
+        if len(self.notes) < _MOST_NOTES:
+            self.notes[message] = None
+        else:
+            self.notes["there is more to note; this list is cut off here"] = None
+
+    def finish(self, name: str | None = None) -> ImportedModel:
+        """Return the model, called `name`; raises ImportFailure with every problem."""
+        if not self.layers and not self.problems:
+            self.problem("", "the model holds no layers")
+        if self.problems:
+            raise ImportFailure(self.problems, file=self.file)
+        netfile = NetFile(self.layers, self.inputs, netfile_version=1, name=name)
+        return ImportedModel(netfile, self.parameters, tuple(self.notes))
+
+    def _unique(self, wanted: str) -> str:
+        printable = "".join(c if c.isprintable() else "_" for c in wanted[:_LONGEST_NAME]) or "layer"
+        name = printable
+        while name in self._taken:
+            number = self._next[printable] = self._next.get(printable, 1) + 1
+            name = f"{printable}_{number}"
+        self._taken.add(name)
+        return name
