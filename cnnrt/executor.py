@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from cnnrt.after_fork import renew_after_fork
 from cnnrt.backend import BufferSpec, Frame, Runnable, StepTimer
 from cnnrt.buffers import ALIGNMENT, Buffers
 from cnnrt.layer import Array
@@ -27,8 +28,14 @@ class Prepared:
         self._buffers = buffers
         self._outputs = [(slot, buffers.specs[slot].type) for slot in buffers.outputs]
         self._views = [(v.slot, v.root, physical_shape(buffers.specs[v.slot].type)) for v in buffers.views]
+        self._concurrency = concurrency
+        self.after_fork()
+        renew_after_fork(self)
+
+    def after_fork(self) -> None:
+        """Plan as many frames as at first: calls of other threads are not there to give theirs back."""
         self._frames: queue.LifoQueue[Frame | None] = queue.LifoQueue()
-        for _ in range(concurrency):
+        for _ in range(self._concurrency):
             self._frames.put(None)  # made at first use, so that preparing allocates no arena
 
     def run(self, inputs: Sequence[Array], timer: StepTimer | None = None) -> list[Array]:

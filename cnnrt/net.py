@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from cnnrt.after_fork import renew_after_fork
 from cnnrt.errors import CnnrtError, InputError
 from cnnrt.executor import Prepared
 from cnnrt.graph import Graph, GraphInput
@@ -83,8 +84,13 @@ class Net:
         self._prepared: OrderedDict[Any, Prepared] = OrderedDict()
         self._needed: dict[tuple[str, ...], Sequence[GraphInput]] = {}
         self._last: Prepared | None = None
-        self._lock = threading.Lock()
         self._closed = False
+        self.after_fork()
+        renew_after_fork(self)
+
+    def after_fork(self) -> None:
+        """Make the lock anew, in a forked child; called by `cnnrt.after_fork`."""
+        self._lock = threading.Lock()
 
     def compute(self, images: Images, outputs: Iterable[str] | None = None) -> Result:
         """Run the network on a batch (N, C, H, W) or a single item (C, H, W) of float32.

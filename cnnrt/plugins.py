@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pluggy
 
 from cnnrt import hookspecs
+from cnnrt.after_fork import renew_after_fork
 from cnnrt.caller_warning import warn_caller
 from cnnrt.errors import PluginError, PluginWarning
 from cnnrt.plugin_discovery import HOOKS_OF_KIND, discover, installed_entry_points
@@ -34,7 +35,8 @@ class PluginHost:
     def __init__(self, entry_points: Iterable[metadata.EntryPoint] | None = None) -> None:
         self._manager = pluggy.PluginManager(hookspecs.PROJECT)
         self._manager.add_hookspecs(hookspecs)
-        self._lock = threading.RLock()
+        self.after_fork()
+        renew_after_fork(self)
         self._entry_points = entry_points
         self._loaded: set[str] = set()
         self._called: set[tuple[int, str]] = set()
@@ -44,6 +46,10 @@ class PluginHost:
         self._kernels: Registry[Kernel] = Registry()
         self._importers: Registry[Importer] = Registry()
         self._meters: Registry[Meter] = Registry()
+
+    def after_fork(self) -> None:
+        """Make the lock anew, in a forked child; called by `cnnrt.after_fork`."""
+        self._lock = threading.RLock()
 
     def layers(self) -> Registry[type[Layer]]:
         """Return the layer classes by lower-case type."""

@@ -19,6 +19,7 @@ from weakref import WeakValueDictionary
 import attrs
 import numpy as np
 
+from cnnrt.after_fork import renew_after_fork
 from cnnrt.backend import Kernel, Packed
 from cnnrt.errors import ParameterFileError, PluginError
 from cnnrt.layer import Array, Layer, Shape, shape_text
@@ -154,11 +155,16 @@ class WeightHandle:
         self._source = source
         self._call = call
         self._kernel = kernel
-        self._lock = threading.Lock()
         self._packed: Packed = None
         self._loaded = False
         self._resident = resident
         self._nbytes = kernel.packed_bytes(call) if source else 0
+        self.after_fork()
+        renew_after_fork(self)
+
+    def after_fork(self) -> None:
+        """Make the lock anew: what another thread was reading is read again."""
+        self._lock = threading.Lock()
 
     @property
     def resident(self) -> bool:
@@ -193,13 +199,18 @@ class WeightStore:
     def __init__(self, sources: Iterable[WeightSource], allocated_ram: float | None) -> None:
         # Weak: weights live as long as some prepared network uses them, and go with the last one.
         self._handles: WeakValueDictionary[Any, WeightHandle] = WeakValueDictionary()
-        self._lock = threading.Lock()
+        self.after_fork()
+        renew_after_fork(self)
         room = None if allocated_ram is None else int(allocated_ram * MIB)
         self.resident: set[Path] = set()
         for source in sorted({s.path: s for s in sources}.values(), key=lambda s: (-s.nbytes, str(s.path))):
             if room is None or source.nbytes <= room:
                 self.resident.add(source.path)
                 room = None if room is None else room - source.nbytes
+
+    def after_fork(self) -> None:
+        """Make the lock anew."""
+        self._lock = threading.Lock()
 
     def handle(self, source: WeightSource | None, call: LayerCall, kernel: Kernel) -> WeightHandle:
         """Return the handle for a layer's weights as `kernel` packs them."""

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import threading
+import time
+import warnings
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -141,3 +145,42 @@ def test_threads_that_meet_at_the_first_call_load_weights_once(tmp_path: Path, m
     with ThreadPoolExecutor(THREADS) as pool:
         list(pool.map(work, range(THREADS)))
     assert sorted(loads) == ["conv.msg", "scores.msg"]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+def test_a_child_forked_while_another_thread_computes_can_compute(tmp_path: Path) -> None:
+    """The other thread is not there in the child: what it held must not be waited for."""
+    inside, forked = threading.Event(), threading.Event()
+
+    def wait() -> None:
+        inside.set()
+        forked.wait(PATIENCE)
+
+    kernel = Meeting(wait)
+    net = relu_net(tmp_path, kernel, concurrency=1)
+    x = images(1, 3, 4, 4)
+    with ThreadPoolExecutor(1) as pool:
+        result = pool.submit(net.compute, x)
+        assert inside.wait(PATIENCE)
+        with warnings.catch_warnings():  # Python 3.12 warns of forking with threads: that is what is tested
+            warnings.simplefilter("ignore", DeprecationWarning)
+            child = os.fork()
+        if child == 0:
+            code = 1
+            try:
+                kernel.inside = lambda: None
+                code = 0 if np.array_equal(net.compute(x), np.maximum(x, 0)) else 2
+            finally:
+                os._exit(code)
+        until = time.monotonic() + PATIENCE
+        ended, status = os.waitpid(child, os.WNOHANG)
+        while not ended and time.monotonic() < until:
+            time.sleep(0.01)
+            ended, status = os.waitpid(child, os.WNOHANG)
+        if not ended:
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+        forked.set()
+        assert ended, "the child waits for a thread that it does not have"
+        assert os.waitstatus_to_exitcode(status) == 0
+        np.testing.assert_array_equal(result.result(PATIENCE), np.maximum(x, 0))
