@@ -7,14 +7,17 @@ A backend compiles a segment (a run of layers placed on it) once; computing is o
 from __future__ import annotations
 
 import abc
+import copy
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from typing import Any, ClassVar, Protocol
+from types import MappingProxyType
+from typing import Any, ClassVar, Protocol, Self
 
 import attrs
 from attrs import field
 
 from cnnrt.layer import Array
 from cnnrt.layer_call import LayerCall
+from cnnrt.source_digest import source_digest
 from cnnrt.tensor import PLAIN, TensorType
 
 Packed = Any
@@ -26,7 +29,11 @@ Frame = list[Array]
 
 @attrs.frozen
 class Device:
-    """A processor that a backend can see. `problem` says why it cannot be used; empty: it can."""
+    """A processor that a backend can see. `problem` says why it cannot be used; empty: it can.
+
+    `details` are a part of its identity, by which measurements and verifications are remembered: the driver's or
+    compiler's version belongs there, nothing that changes from run to run.
+    """
 
     backend: str
     name: str
@@ -34,18 +41,59 @@ class Device:
     problem: str = ""
     details: Mapping[str, str] = field(factory=dict)
 
+    @property
+    def title(self) -> str:
+        """Backend and name: `threaded:cpu`."""
+        return f"{self.backend}:{self.name}"
+
+    @property
+    def identity(self) -> str:
+        """What tells it from other devices, other drivers, and other uses of it."""
+        details = ", ".join(f"{name} {self.details[name]}" for name in sorted(self.details))
+        return "; ".join(part for part in (self.title, self.description, details) if part)
+
+
+@attrs.frozen
+class Tunable:
+    """A parameter that a kernel can be tuned by, and the values that are worth a try."""
+
+    name: str
+    values: tuple[int | str, ...]
+
+
+Tuning = Mapping[str, int | str]
+"""Values of tunables by name."""
+
 
 class Kernel(abc.ABC):
     """One way in which one backend computes one layer.
 
     Class attributes: `layer` (its type), `backend`, `name`; `folds`: the types of element-wise layers that
-    it applies on the way out.
+    it applies on the way out; `compiled`: True where its code is made for the device and the call, so that the core
+    checks it there before it is first used (`cnnrt/verification.py`).
+
+    `tuning` holds the parameters that are fixed; those left out are the cost model's choice.
     """
 
     layer: ClassVar[str]
     backend: ClassVar[str]
     name: ClassVar[str]
     folds: ClassVar[tuple[str, ...]] = ()
+    compiled: ClassVar[bool] = False
+    tuning: Tuning = MappingProxyType({})
+
+    @property
+    def title(self) -> str:
+        """Backend, name and what is fixed: `threaded/direct rows=4`."""
+        return " ".join((f"{self.backend}/{self.name}", *(f"{name}={value}" for name, value in self.tuning.items())))
+
+    @property
+    def source_digest(self) -> str:
+        """What changes when the kernel's code does: measurements and verifications of other code count for nothing.
+
+        The default is a digest of all sources of the package that defines the class.
+        """
+        return source_digest(type(self).__module__)
 
     def can_run(self, call: LayerCall, device: Device) -> bool | str:
         """Return True, or the reason why this kernel does not compute this call on this device."""
@@ -70,6 +118,26 @@ class Kernel(abc.ABC):
     def parameters(self, call: LayerCall) -> Mapping[str, int | str]:
         """Return what the kernel is tuned by, with the values in force, for the receipt."""
         return {}
+
+    def tunables(self, call: LayerCall, device: Device) -> Sequence[Tunable]:
+        """Return what the kernel can be tuned by for this call: data that the tuner searches, the best guesses first.
+
+        Every combination of values that `allows` accepts is a variant of its own, so a few values must do.
+        """
+        return ()
+
+    def allows(self, call: LayerCall, tuning: Tuning) -> bool:
+        """Tell whether these values go together, for this call."""
+        return True
+
+    def tuned(self, tuning: Tuning) -> Self:
+        """Return the kernel with these parameters fixed; whatever it says and does follows them.
+
+        The name stays. `packing` must tell variants apart whose packed weights differ.
+        """
+        variant = copy.copy(self)
+        variant.tuning = MappingProxyType(dict(tuning))
+        return variant
 
     def error_bound(self, plain: Array) -> Array:
         """Return how far each value of an output may be from the exact result, given the bound of a plain computation.

@@ -15,6 +15,7 @@ import attrs
 from numpy.typing import NDArray
 
 from cnnrt.errors import ShapeError
+from cnnrt.rounding import rounding_bound
 
 Shape = tuple[int, ...]
 Array = NDArray[Any]
@@ -22,12 +23,16 @@ Array = NDArray[Any]
 
 @attrs.frozen
 class WeightSpec:
-    """One of a layer's weights: its name in parameter files, its shape in words, whether it may be absent."""
+    """One of a layer's weights: its name in parameter files, its shape in words, whether it may be absent.
+
+    `least`: the smallest value that makes sense (a variance is not negative); None: any does.
+    """
 
     name: str
     shape: str
     doc: str
     optional: bool = False
+    least: float | None = None
 
 
 @attrs.frozen
@@ -36,6 +41,23 @@ class Cost:
 
     flops: int
     bytes: int
+
+
+Place = tuple[int, ...]
+"""Indices of one value of an array."""
+
+
+@attrs.frozen
+class Part:
+    """A smaller call of a layer in which some values of a larger one come out the same.
+
+    `places` pairs the place of each value in the larger call's output with its place in the smaller one's.
+    """
+
+    layer: Layer
+    inputs: tuple[Array, ...]
+    weights: Mapping[str, Array]
+    places: tuple[tuple[Place, Place], ...]
 
 
 class Layer(abc.ABC):
@@ -118,6 +140,26 @@ class Layer(abc.ABC):
         Inputs are read-only; the results have the dtype of the first input (float32, or float64 when
         kernels are verified) and belong to the caller. An absent optional weight is absent from `weights`.
         """
+
+    def parts_at(
+        self, inputs: Sequence[Array], weights: Mapping[str, Array], places: Sequence[Place], output: int = 0
+    ) -> Sequence[Part]:
+        """Return smaller calls that give the values at these places of an output, so that a few of them cost little.
+
+        Kernels are verified with them. The default is the whole call; a layer whose values depend on a part of the
+        inputs cuts it out. `places` are all inside the output.
+        """
+        return [Part(self, tuple(inputs), weights, tuple((place, place) for place in places))]
+
+    def error_bound(
+        self, inputs: Sequence[Array], weights: Mapping[str, Array], exact: Sequence[Array]
+    ) -> tuple[Array, ...]:
+        """Return, for each value of each output, how far a sound float32 computation may be from the exact one.
+
+        Everything is float64; `exact` is what `reference` gives. The default is measured (`cnnrt.rounding`); a layer
+        that sums up many products states a bound that grows with their number.
+        """
+        return rounding_bound(self.reference, inputs, weights)
 
 
 def expect_rank(shape: Shape, rank: int, what: str = "input") -> None:

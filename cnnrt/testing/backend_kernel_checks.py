@@ -6,15 +6,12 @@ import tracemalloc
 
 from hypothesis import assume
 
-from cnnrt.backend import BufferSpec, Frame, Kernel, Segment, Step
-from cnnrt.executor import make_frame
-from cnnrt.layouts import physical_shape
-from cnnrt.tensor import TensorType
+from cnnrt.backend import Kernel
+from cnnrt.kernel_trial import call_in_layouts, make_trial
 from cnnrt.testing.backend_facts import BackendFacts
 from cnnrt.testing.case import Case
 from cnnrt.testing.examination import examine
 from cnnrt.testing.kernel_checks import KernelKey, assert_kernel_agrees, assert_statements_hold, takes
-from cnnrt.testing.kernel_run import Resident, call_in_layouts, in_layout
 from cnnrt.testing.layer_reference_checks import UNSTATED_BYTES
 from cnnrt.testing.other_shapes import LARGE, enlarged_case, stretched_calls
 
@@ -74,24 +71,18 @@ class BackendKernelChecks(BackendFacts):
         def check(case: Case) -> None:
             large = enlarged_case(case)
             assume(sum(x.size for x in large.inputs) >= LARGE and takes(kernel, large.call, device))
-            call = call_in_layouts(kernel, large.call)
-            tensors = (*call.inputs, *call.outputs, TensorType((kernel.workspace(call),), "uint8"))
-            slots = tuple(range(len(tensors)))
-            count = len(call.inputs)
-            weights = Resident(kernel.pack(call, large.weights), kernel.packed_bytes(call))
-            step = Step("large", call, kernel, slots[:count], slots[count:-1], weights, slots[-1])
-            runnable = backend.compile(Segment(0, device, (step,)), [BufferSpec(t, None) for t in tensors], 1)
-            frame = _frame(large, tensors[count:], call.inputs)
-            runnable.run(frame)  # whatever is made once, at the first call, is not counted
+            trial = make_trial(kernel, backend, device, large.call, large.inputs, large.weights, 1, name="large")
+            outputs, workspace = trial.buffers()
+            trial.run(outputs, workspace)  # whatever is made once, at the first call, is not counted
             tracemalloc.start()
             try:
                 before, _ = tracemalloc.get_traced_memory()
-                runnable.run(frame)
+                trial.run(outputs, workspace)
                 used = tracemalloc.get_traced_memory()[1] - before
             finally:
                 tracemalloc.stop()
             assert used <= UNSTATED_BYTES, (
-                f"{kernel.name} allocates {used} bytes beside the {tensors[-1].nbytes} of its workspace; state them"
+                f"{kernel.name} allocates {used} bytes beside the {workspace.nbytes} of its workspace; state them"
             )
 
         examine(
@@ -101,15 +92,3 @@ class BackendKernelChecks(BackendFacts):
 
 def _none(kernel: Kernel) -> str:
     return f"{kernel.name} takes none of the calls of its layer's suite: override cases() in the backend's"
-
-
-def _frame(case: Case, others: tuple[TensorType, ...], inputs: tuple[TensorType, ...]) -> Frame:
-    """Return a frame of the case's inputs, in their layouts, and arrays for the other tensors."""
-    offsets, total = [], 0
-    for tensor in others:
-        offsets.append(total)
-        total += -(-tensor.nbytes // 64) * 64
-    specs = [BufferSpec(tensor, offset) for tensor, offset in zip(others, offsets, strict=True)]
-    arrays = make_frame(specs, total)
-    assert all(a.shape == physical_shape(t) for a, t in zip(arrays, others, strict=True))
-    return [*(in_layout(x, t) for x, t in zip(case.inputs, inputs, strict=True)), *arrays]

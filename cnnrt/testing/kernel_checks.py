@@ -9,12 +9,13 @@ import pytest
 
 from cnnrt.backend import Backend, Device, Kernel
 from cnnrt.errors import PlacementError
+from cnnrt.kernel_trial import call_in_layouts
 from cnnrt.layer_call import LayerCall
 from cnnrt.layouts import physical_shape
 from cnnrt.plugins import PluginHost
 from cnnrt.testing.agreement import assert_agree
 from cnnrt.testing.case import Case
-from cnnrt.testing.kernel_run import call_in_layouts, packed_bytes, run_kernel
+from cnnrt.testing.kernel_run import packed_bytes, run_kernel
 from cnnrt.testing.layer_facts import LayerFacts
 
 KernelKey = tuple[str, str, str]

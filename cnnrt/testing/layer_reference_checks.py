@@ -61,6 +61,28 @@ class LayerReferenceChecks(LayerClassChecks):
 
         examine(self.cases(), check, 50, none=self.none_drawn())
 
+    def test_parts_give_the_values_of_the_whole(self) -> None:
+        """At any places, the smaller calls of `parts_at` give what the whole call gives there."""
+
+        def check(case: Case) -> None:
+            inputs, weights = case.in_float64()
+            random = np.random.default_rng(case.seed)
+            for output, whole in enumerate(computed(case.layer, inputs, weights)):
+                assume(whole.size)
+                chosen = random.choice(whole.size, min(6, whole.size), replace=False)
+                places = [tuple(int(i) for i in np.unravel_index(c, whole.shape)) for c in chosen]
+                parts = case.layer.parts_at(inputs, weights, places, output)
+                told = [pair for part in parts for pair in part.places]
+                assert sorted(place for place, _ in told) == sorted(places), "parts are not of the places asked for"
+                for part in parts:
+                    result = computed(part.layer, part.inputs, part.weights)[output]
+                    for place, in_part in part.places:
+                        assert np.isclose(result[in_part], whole[place], rtol=1e-10, atol=1e-300, equal_nan=True), (
+                            f"at {place} the whole gives {whole[place]}, the part {part} gives {result[in_part]}"
+                        )
+
+        examine(self.cases(), check, 25, none=self.none_drawn())
+
     def test_float64_inputs_are_computed_in_float64(self) -> None:
         """With float64 inputs, no value passes through float32: kernels are verified against such results."""
 

@@ -29,7 +29,7 @@ class BatchNorm(Layer):
     type = "BatchNorm"
     weights = (
         WeightSpec("mean", "(C)", "mean of each channel"),
-        WeightSpec("variance", "(C)", "variance of each channel"),
+        WeightSpec("variance", "(C)", "variance of each channel", least=0.0),
         WeightSpec("scale", "(C)", "factor of each normalised channel; absent, all are 1", optional=True),
         WeightSpec("shift", "(C)", "added to each scaled channel; absent, all are 0", optional=True),
     )

@@ -10,8 +10,9 @@ import numpy as np
 
 from cnnrt.errors import ShapeError
 from cnnrt.keys import integer, padding, pair
-from cnnrt.layer import Array, Layer, Shape, WeightSpec, expect_rank, shape_text
+from cnnrt.layer import Array, Layer, Part, Place, Shape, WeightSpec, expect_rank, shape_text
 from cnnrt_layers.parameters import expect_bias, expect_stored
+from cnnrt_layers.sum_bound import sum_bound
 from cnnrt_layers.windows import Windows, convolution_windows
 
 
@@ -124,6 +125,31 @@ class Convolution(Layer):
                 meeting += _product(matrices[r, s], image[:, values_r, values_s]).reshape(meeting.shape)
             target[...] = sums.reshape(target.shape)
         return (result,)
+
+    def parts_at(
+        self, inputs: Sequence[Array], weights: Mapping[str, Array], places: Sequence[Place], output: int = 0
+    ) -> Sequence[Part]:
+        """Return, for each value, its window and its kernel alone."""
+        (images,) = inputs
+        filters, taken = weights["weight"].shape[:2]
+        along = self.windows(images.shape, weights["weight"].shape)
+        parts = []
+        for place in places:
+            image, channel, i, j = place
+            (rows, top, bottom), (columns, left, right) = along[0].cut(i), along[1].cut(j)
+            first = channel // (filters // self.group) * taken
+            seen = images[image : image + 1, first : first + taken, rows, columns]
+            own = {name: w[channel : channel + 1] for name, w in weights.items()}
+            layer = attrs.evolve(self, pad=(top, left, bottom, right), group=1)
+            parts.append(Part(layer, (seen,), own, ((place, (0, 0, 0, 0)),)))
+        return parts
+
+    def error_bound(
+        self, inputs: Sequence[Array], weights: Mapping[str, Array], exact: Sequence[Array]
+    ) -> tuple[Array, ...]:
+        """Return the bound of a sum with one product for each weight of an output, and the bias."""
+        (squares,) = self.reference([x**2 for x in inputs], {name: w**2 for name, w in weights.items()})
+        return (sum_bound(math.prod(weights["weight"].shape[1:]) + 1, exact[0], squares),)
 
 
 def _product(matrices: Array, seen: Array) -> Array:

@@ -10,8 +10,9 @@ import numpy as np
 
 from cnnrt.errors import KeyValueError, ShapeError
 from cnnrt.keys import choice, numbers
-from cnnrt.layer import Array, Layer, Shape
+from cnnrt.layer import Array, Layer, Part, Place, Shape
 from cnnrt_layers.broadcasting import broadcast_shape
+from cnnrt_layers.gathered import gathered
 
 COMBINE: Mapping[str, np.ufunc] = {
     "sum": np.add,
@@ -101,3 +102,9 @@ class Eltwise(Layer):
             if self.operation == "mean":
                 result /= len(inputs)
         return (result.astype(inputs[0].dtype, copy=False),)
+
+    def parts_at(
+        self, inputs: Sequence[Array], weights: Mapping[str, Array], places: Sequence[Place], output: int = 0
+    ) -> Sequence[Part]:
+        """Return the values at these places."""
+        return [gathered(self, inputs, weights, places)]

@@ -10,9 +10,10 @@ import numpy as np
 
 from cnnrt.errors import ShapeError
 from cnnrt.keys import integer
-from cnnrt.layer import Array, Layer, Shape, WeightSpec, shape_text
+from cnnrt.layer import Array, Layer, Part, Place, Shape, WeightSpec, shape_text
 from cnnrt_layers.axes import resolve_axis
 from cnnrt_layers.parameters import expect_bias, expect_stored
+from cnnrt_layers.sum_bound import sum_bound
 
 BLOCK_VALUES = 2**20
 """Weights that the reference holds in float64 at a time, at least one row: 8 MiB instead of all of AlexNet's 300."""
@@ -116,6 +117,25 @@ class FullyConnected(Layer):
                 products += weights["bias"][rows]
             result[:, rows] = products
         return (result.reshape(*kept, len(weight)),)
+
+    def parts_at(
+        self, inputs: Sequence[Array], weights: Mapping[str, Array], places: Sequence[Place], output: int = 0
+    ) -> Sequence[Part]:
+        """Return, for each value, its image and its row of the weights."""
+        (x,) = inputs
+        parts = []
+        for place in places:
+            seen = x[tuple(slice(i, i + 1) for i in place[:-1])]
+            own = {name: w[place[-1] : place[-1] + 1] for name, w in weights.items()}
+            parts.append(Part(self, (seen,), own, ((place, (0,) * len(place)),)))
+        return parts
+
+    def error_bound(
+        self, inputs: Sequence[Array], weights: Mapping[str, Array], exact: Sequence[Array]
+    ) -> tuple[Array, ...]:
+        """Return the bound of a sum with one product for each weight of an output, and the bias."""
+        (squares,) = self.reference([x**2 for x in inputs], {name: w**2 for name, w in weights.items()})
+        return (sum_bound(weights["weight"].shape[1] + 1, exact[0], squares),)
 
 
 def _rows_at_once(outputs: int, features: int) -> int:

@@ -10,7 +10,7 @@ import numpy as np
 
 from cnnrt.errors import KeyValueError
 from cnnrt.keys import choice, integer, number
-from cnnrt.layer import Array, Layer, Shape, expect_rank
+from cnnrt.layer import Array, Layer, Part, Place, Shape, expect_rank
 
 
 @attrs.frozen(kw_only=True)
@@ -92,6 +92,20 @@ class LRN(Layer):
             sums *= image
             target[...] = sums
         return (result,)
+
+    def parts_at(
+        self, inputs: Sequence[Array], weights: Mapping[str, Array], places: Sequence[Place], output: int = 0
+    ) -> Sequence[Part]:
+        """Return, for each value, its neighbourhood alone."""
+        reach = self.local_size // 2
+        axes = (1,) if self.norm_region == "across_channels" else (2, 3)
+        parts = []
+        for place in places:
+            first = tuple(max(0, i - reach) if axis in axes else i for axis, i in enumerate(place))
+            end = tuple(i + reach + 1 if axis in axes else i + 1 for axis, i in enumerate(place))
+            seen = inputs[0][tuple(slice(*ends) for ends in zip(first, end, strict=True))]
+            parts.append(Part(self, (seen,), {}, ((place, tuple(np.subtract(place, first).tolist())),)))
+        return parts
 
 
 def _neighbour_sums(values: Array, axis: int, size: int) -> Array:

@@ -10,7 +10,8 @@ import numpy as np
 
 from cnnrt.errors import KeyValueError, ShapeError
 from cnnrt.keys import boolean, choice, optional_pair, padding, pair
-from cnnrt.layer import Array, Layer, Shape, expect_rank, shape_text
+from cnnrt.layer import Array, Layer, Part, Place, Shape, expect_rank, shape_text
+from cnnrt_layers.sum_bound import sum_bound
 from cnnrt_layers.windows import Windows, pooling_windows
 
 
@@ -138,3 +139,29 @@ class Pooling(Layer):
         if self.pool == "mean":
             result /= np.outer(self.divisors(rows), self.divisors(columns))
         return (result.astype(images.dtype, copy=False),)
+
+    def parts_at(
+        self, inputs: Sequence[Array], weights: Mapping[str, Array], places: Sequence[Place], output: int = 0
+    ) -> Sequence[Part]:
+        """Return, for each value, its window alone."""
+        (images,) = inputs
+        along = self.windows(images.shape)
+        parts = []
+        for place in places:
+            image, channel, i, j = place
+            (rows, top, bottom), (columns, left, right) = along[0].cut(i), along[1].cut(j)
+            seen = images[image : image + 1, channel : channel + 1, rows, columns]
+            layer = self if self.global_pooling else attrs.evolve(self, pad=(top, left, bottom, right))
+            parts.append(Part(layer, (seen,), {}, ((place, (0, 0, 0, 0)),)))
+        return parts
+
+    def error_bound(
+        self, inputs: Sequence[Array], weights: Mapping[str, Array], exact: Sequence[Array]
+    ) -> tuple[Array, ...]:
+        """Return 0 for a maximum, and the bound of a sum over the window for a mean."""
+        if self.pool == "max":
+            return (np.zeros_like(exact[0]),)
+        rows, columns = self.windows(inputs[0].shape)
+        (squares,) = self.reference([inputs[0] ** 2], {})
+        squares = squares / np.outer(self.divisors(rows), self.divisors(columns))
+        return (sum_bound(rows.kernel * columns.kernel, exact[0], squares),)

@@ -8,7 +8,8 @@ import attrs
 import numpy as np
 
 from cnnrt.keys import number
-from cnnrt.layer import Array, Layer, Shape
+from cnnrt.layer import Array, Layer, Part, Place, Shape
+from cnnrt_layers.gathered import gathered
 
 
 @attrs.frozen(kw_only=True)
@@ -43,3 +44,9 @@ class ReLU(Layer):
             return (np.maximum(x, 0),)
         below = np.multiply(x, self.negative_slope, dtype=np.float64)
         return (np.where(x > 0, x, below).astype(x.dtype),)
+
+    def parts_at(
+        self, inputs: Sequence[Array], weights: Mapping[str, Array], places: Sequence[Place], output: int = 0
+    ) -> Sequence[Part]:
+        """Return the values at these places."""
+        return [gathered(self, inputs, weights, places)]

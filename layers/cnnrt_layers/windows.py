@@ -39,6 +39,17 @@ class Windows:
         start = first * self.stride + offset
         return slice(first, stop), slice(start, start + (stop - first - 1) * self.stride + 1, self.stride)
 
+    def cut(self, index: int) -> tuple[slice, int, int]:
+        """Return the real values that one window meets, and the padding before and after them.
+
+        On these values alone, with this padding, that window is the first.
+        """
+        start = index * self.stride - self.before
+        end = start + self.dilation * (self.kernel - 1) + 1
+        low = min(max(0, start), self.size)
+        high = max(low, min(end, self.size))
+        return slice(low, high), max(0, low - start), max(0, min(end, self.size + self.after) - high)
+
 
 def convolution_windows(
     size: int, kernel: int, stride: int, dilation: int, before: int, after: int, unit: str

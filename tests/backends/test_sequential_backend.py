@@ -9,11 +9,12 @@ import pytest
 from threadpoolctl import ThreadpoolController, threadpool_limits
 
 from cnnrt.backend import BufferSpec, HostFunction, HostKernel, Packed, Segment, Step
+from cnnrt.kernel_trial import Resident
 from cnnrt.layer import Array
 from cnnrt.layer_call import LayerCall
 from cnnrt.plugins import plugin_host
 from cnnrt.testing.case import Case, make_case
-from cnnrt.testing.kernel_run import Resident, run_kernel
+from cnnrt.testing.kernel_run import run_kernel
 from cnnrt_backend_sequential import processor
 from cnnrt_backend_sequential.backend import SequentialBackend
 from cnnrt_backend_sequential.kernels import sequential_kernels

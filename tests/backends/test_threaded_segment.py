@@ -12,11 +12,11 @@ pytest.importorskip("llvmlite", reason="the threaded backend needs llvmlite")
 from cnnrt import Net
 from cnnrt.backend import BufferSpec, HostFunction, HostKernel, Segment, Step
 from cnnrt.errors import CnnrtError, MemoryCeilingWarning
+from cnnrt.kernel_trial import Resident
 from cnnrt.layer_call import LayerCall
 from cnnrt.plugins import PluginHost, plugin_host
 from cnnrt.tensor import TensorType
 from cnnrt.testing.case import make_case
-from cnnrt.testing.kernel_run import Resident
 from cnnrt.testing.offered import offered
 from cnnrt_backend_threaded.backend import ThreadedBackend
 from cnnrt_backend_threaded.emitter import Code

@@ -2,12 +2,8 @@
 
 `unit` is the unit roundoff u of the arithmetic in question: 2**-24 for float32, 2**-53 for float64.
 
-Sums of n products, in whatever order: each of the n additions is off by at most u times the partial sum that it gives.
-Such errors behave like independent ones (Higham and Mary, "A new approach to probabilistic rounding error analysis",
-SIAM J. Sci. Comput. 41(5), 2019), so together they stay below 4 * sqrt(n) * u times the partial sums; and since this
-suite draws its values independently, those stay near |sum| + sqrt(sum of squared products). Plain float32 uses up to a
-third of the bound, weights in half precision break it many times over. Kernels that compute something else than a sum
-of products (Winograd, FFT) need bounds of their own.
+For sums of products see `cnnrt_layers.sum_bound`. Kernels that compute something else than a sum of products (Winograd,
+FFT) need bounds of their own.
 """
 
 from __future__ import annotations
@@ -21,7 +17,8 @@ import numpy as np
 
 from cnnrt.layer import Array
 from cnnrt.layer_call import LayerCall
-from cnnrt.testing.agreement import UNDERFLOW
+from cnnrt.rounding import UNDERFLOW
+from cnnrt_layers.sum_bound import sum_bound
 
 Compute = Callable[[Sequence[Array], Mapping[str, Array]], Array]
 
@@ -61,7 +58,7 @@ def sum_of_products(
 ) -> Array:
     """Convolution, FullyConnected: one product for each weight of an output, and the bias."""
     squares = own([x**2 for x in inputs], {name: w**2 for name, w in weights.items()})
-    return _sum(math.prod(weights["weight"].shape[1:]) + 1, exact, squares, unit)
+    return sum_bound(math.prod(weights["weight"].shape[1:]) + 1, exact, squares, unit)
 
 
 def pooling(
@@ -72,7 +69,7 @@ def pooling(
         return np.zeros_like(exact)
     rows, columns = layer.windows(inputs[0].shape)
     squares = own([inputs[0] ** 2], {}) / np.outer(layer.divisors(rows), layer.divisors(columns))
-    return _sum(rows.kernel * columns.kernel, exact, squares, unit)
+    return sum_bound(rows.kernel * columns.kernel, exact, squares, unit)
 
 
 def lrn(
@@ -126,11 +123,7 @@ def eltwise(
             factors = layer.coeff or (1.0,) * len(inputs)
             divisor = len(inputs) if layer.operation == "mean" else 1
             squares = functools.reduce(np.add, ((x * (f / divisor)) ** 2 for x, f in zip(inputs, factors, strict=True)))
-            return _sum(len(inputs) + 1, exact, squares, unit)
-
-
-def _sum(terms: int, exact: Array, squares: Array, unit: float) -> Array:
-    return 4 * math.sqrt(terms) * unit * (np.abs(exact) + np.sqrt(squares)) + terms * UNDERFLOW
+            return sum_bound(len(inputs) + 1, exact, squares, unit)
 
 
 BOUNDS = {

@@ -1,0 +1,154 @@
+"""A kernel at work alone: compiled by its backend for one call, with random inputs and weights in its own layouts.
+
+Kernels are verified, tuned and tested this way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import attrs
+import numpy as np
+
+from cnnrt.backend import Backend, BufferSpec, Device, Kernel, Packed, Runnable, Segment, Step
+from cnnrt.layer import Array, Shape
+from cnnrt.layer_call import LayerCall
+from cnnrt.layouts import logical_view, physical_shape
+from cnnrt.tensor import TensorType
+
+PERIOD = 999_983
+"""Random values after which they repeat: a prime, so that no two rows of an array are alike."""
+ALIGNMENT = 64
+NAN_BYTE = 0xFF
+"""Every float of these bytes is NaN, whatever its width."""
+
+
+@attrs.frozen
+class Resident:
+    """Packed weights that stay in memory; satisfies `cnnrt.backend.Weights`."""
+
+    packed: Packed
+    nbytes: int = 0
+    resident: bool = True
+
+    def get(self) -> Packed:
+        """Return them."""
+        return self.packed
+
+
+@attrs.frozen
+class KernelTrial:
+    """A compiled call: its types in the kernel's layouts, its inputs, what runs it, and the scratch memory it needs."""
+
+    call: LayerCall
+    inputs: tuple[Array, ...]
+    runnable: Runnable
+    workspace: TensorType
+
+    def run(self, outputs: Sequence[Array], workspace: Array) -> None:
+        """Compute the call into the outputs, which lie in the kernel's layouts."""
+        self.runnable.run([*self.inputs, *outputs, workspace])
+
+    def buffers(self) -> tuple[list[Array], Array]:
+        """Return fresh outputs and a workspace, all NaN, each beginning on a cache line."""
+        return [unwritten(t) for t in self.call.outputs], unwritten(self.workspace)
+
+    def plain(self, outputs: Sequence[Array]) -> list[Array]:
+        """Return views of outputs with the axes in the order of their logical shapes."""
+        return [logical_view(x, t) for x, t in zip(outputs, self.call.outputs, strict=True)]
+
+
+def make_trial(
+    kernel: Kernel,
+    backend: Backend,
+    device: Device,
+    call: LayerCall,
+    inputs: Sequence[Array],
+    weights: Mapping[str, Array],
+    threads: int | None,
+    *,
+    name: str = "trial",
+) -> KernelTrial:
+    """Return a call compiled by the backend. `call`, `inputs` and `weights` (float32) are in the plain layout."""
+    placed = call_in_layouts(kernel, call)
+    workspace = TensorType((kernel.workspace(placed),), "uint8")
+    tensors = (*placed.inputs, *placed.outputs)
+    slots = tuple(range(len(tensors) + 1))
+    step = Step(
+        layer_name=name,
+        call=placed,
+        kernel=kernel,
+        inputs=slots[: len(placed.inputs)],
+        outputs=slots[len(placed.inputs) : -1],
+        weights=Resident(kernel.pack(placed, weights), kernel.packed_bytes(placed)),
+        workspace=slots[-1],
+    )
+    specs = [*(BufferSpec(t, None) for t in tensors), BufferSpec(workspace, 0)]
+    runnable = backend.compile(Segment(0, device, (step,)), specs, threads)
+    own = tuple(in_layout(x, t) for x, t in zip(inputs, placed.inputs, strict=True))
+    return KernelTrial(placed, own, runnable, workspace)
+
+
+def trial_bytes(kernel: Kernel, call: LayerCall) -> int:
+    """Return the bytes that a trial of a kernel holds beside the plain inputs and weights."""
+    placed = call_in_layouts(kernel, call)
+    tensors = sum(t.nbytes for t in (*placed.inputs, *placed.outputs))
+    return tensors + kernel.workspace(placed) + kernel.packed_bytes(placed)
+
+
+def plain_bytes(call: LayerCall) -> int:
+    """Return the bytes of a call's plain inputs and weights."""
+    return sum(t.nbytes for t in (*call.inputs, *call.weights.values()))
+
+
+def call_in_layouts(kernel: Kernel, call: LayerCall) -> LayerCall:
+    """Return the call with inputs and outputs in the layouts that the kernel takes and gives."""
+    return attrs.evolve(
+        call,
+        inputs=tuple(attrs.evolve(t, layout=kernel.takes(call)) for t in call.inputs),
+        outputs=tuple(attrs.evolve(t, layout=kernel.gives(call)) for t in call.outputs),
+    )
+
+
+def in_layout(array: Array, tensor: TensorType) -> Array:
+    """Return a read-only copy of an array, given in the plain layout, as it lies in memory in the tensor's layout."""
+    placed = np.empty(physical_shape(tensor), array.dtype)
+    logical_view(placed, tensor)[...] = array
+    placed.flags.writeable = False
+    return placed
+
+
+def random_arrays(call: LayerCall, seed: int = 0) -> tuple[list[Array], dict[str, Array]]:
+    """Return normally distributed float32 inputs and weights for a call, the same for the same seed.
+
+    A weight that has a least value (`WeightSpec.least`) lies above it.
+    """
+    base = np.random.default_rng(seed).standard_normal(PERIOD, np.float32)
+    least = {spec.name.lower(): spec.least for spec in call.layer.weights}
+    start = 0
+
+    def values(shape: Shape) -> Array:
+        nonlocal start
+        count = int(np.prod(shape, dtype=np.int64))
+        made = np.resize(np.roll(base, -start), count) if count else np.empty(0, np.float32)
+        start += 7919
+        return made.reshape(shape)
+
+    inputs = [values(t.shape) for t in call.inputs]
+    weights = {}
+    for name, tensor in call.weights.items():
+        weights[name] = values(tensor.shape)
+        bound = least.get(name.lower())
+        if bound is not None:
+            weights[name] = np.abs(weights[name]) + np.float32(bound)
+    return inputs, weights
+
+
+def unwritten(tensor: TensorType) -> Array:
+    """Return an array full of NaN that begins on a cache line."""
+    raw = np.empty(tensor.nbytes + ALIGNMENT, np.uint8)
+    start = -raw.ctypes.data % ALIGNMENT
+    own = raw[start : start + tensor.nbytes]
+    own[...] = NAN_BYTE
+    array: Array = own.view(tensor.dtype).reshape(physical_shape(tensor))
+    return array
