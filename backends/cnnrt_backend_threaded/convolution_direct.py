@@ -2,11 +2,13 @@
 
 The input's channels lie side by side, so for each row of the kernel a pixel's inputs are one run of memory (one group,
 no dilation). Where windows meet padding, the rows that a unit needs are copied into the workspace with their padding,
-once for all outputs. A 1×1 kernel on whole images is a matrix product of all pixels of the batch.
+once for all outputs. A 1×1 kernel on whole images is a matrix product of all pixels of the batch; where its pixels are
+multiples of 4096 bytes apart, a unit's are copied as well, a cache line further apart.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import attrs
@@ -23,8 +25,12 @@ from cnnrt_backend_threaded.native_kernel import NativeKernel, apply_folded
 from cnnrt_backend_threaded.register_tile import Tile, add_products, choose_tile
 from cnnrt_backend_threaded.target import Machine
 
-SLAB_BYTES = 256 * 1024
-"""Of the rows that a unit reads, if possible: with one panel of weights they fit the second cache."""
+LINE = 16
+"""Floats of a cache line."""
+SLAB_SHARE = 7 / 16
+"""Of the second cache, for the rows that a unit reads, if possible: panels of weights pass through the rest."""
+WAYS, WAY_BYTES = 8, 4096
+"""Of the first cache: lines that are multiples of `WAY_BYTES` apart share `WAYS` places."""
 UNITS_PER_THREAD = 4
 """At least so many, if there is anything to cut: a thread that is held up leaves its last units to the others."""
 
@@ -35,7 +41,7 @@ class DirectPlan:
 
     - `geometry`: the call's, or that of the equal matrix product.
     - `tile`; `panels`: panels of weights in a group; `row_blocks`: parts of an image's rows; `parts`: of the panels.
-    - `slab_rows`, `slab_columns`: the copy with padding; 0: the input is read where it is.
+    - `slab_rows`, `slab_columns`: the copy; 0: the input is read where it is. `pitch`: floats from pixel to pixel.
     """
 
     geometry: ConvolutionGeometry
@@ -45,6 +51,7 @@ class DirectPlan:
     parts: int
     slab_rows: int
     slab_columns: int
+    pitch: int
     cycles: float
 
     @property
@@ -55,7 +62,7 @@ class DirectPlan:
     @property
     def slab_floats(self) -> int:
         """The values of one thread's slab, whole cache lines."""
-        return -(-self.slab_rows * self.slab_columns * self.geometry.inputs // 16) * 16
+        return -(-self.slab_rows * self.slab_columns * self.pitch // 16) * 16
 
 
 class DirectConvolution(NativeKernel):
@@ -141,7 +148,7 @@ class DirectConvolution(NativeKernel):
                     row = at_row if p.tile.rows == 1 else code.smaller(at_row, code.sub(end_row, p.tile.rows))
                     column = at if columns % p.tile.columns == 0 else code.smaller(at, columns - p.tile.columns)
                     above = code.mul(code.sub(row, origin), g.stride[0] * width)
-                    seen = code.mul(code.add(above, code.mul(column, g.stride[1])), g.inputs)
+                    seen = code.mul(code.add(above, code.mul(column, g.stride[1])), p.pitch)
                     pixel = code.add(code.mul(code.add(code.mul(image, height), row), columns), column)
                     code.call(
                         compute,
@@ -161,7 +168,7 @@ def plan(call: LayerCall, machine: Machine) -> DirectPlan:
     panels = -(-g.group_outputs // (tile.vectors * machine.target.lanes))
 
     row_bytes = 4 * g.seen[1] * g.inputs
-    fitting = max(tile.rows, (SLAB_BYTES // max(row_bytes, 1) - g.reach(1, 0)) // g.stride[0] + 1)
+    fitting = max(tile.rows, (int(SLAB_SHARE * machine.second_cache) // max(row_bytes, 1) - g.reach(1, 0)) // g.stride[0] + 1)
     most_blocks = max(1, height // tile.rows)
     row_blocks = min(most_blocks, max(1, -(-height // fitting)))
     parts = 1
@@ -171,8 +178,18 @@ def plan(call: LayerCall, machine: Machine) -> DirectPlan:
         if weight_bytes <= row_bytes * g.seen[0] * g.images:
             row_blocks = max(row_blocks, min(most_blocks, -(-wanted // max(g.images, 1))))
         parts = min(g.groups * panels, -(-wanted // max(g.images * row_blocks, 1)))
-    slab_rows = g.reach(-(-height // row_blocks), 0) if g.padded else 0
-    return DirectPlan(g, tile, panels, row_blocks, parts, slab_rows, g.seen[1] if g.padded else 0, cycles)
+    elif g.images == 1:  # few large units: as many for each thread
+        row_blocks = min(most_blocks, -(-row_blocks // machine.cores) * machine.cores)
+    pitch = g.inputs + LINE if _compete(g, tile) else g.inputs
+    copied = g.padded or pitch > g.inputs
+    slab = (g.reach(-(-height // row_blocks), 0), g.seen[1]) if copied else (0, 0)
+    return DirectPlan(g, tile, panels, row_blocks, parts, *slab, pitch, cycles)
+
+
+def _compete(g: ConvolutionGeometry, tile: Tile) -> bool:
+    """Tell whether a matrix product's pixels lie so far apart that a tile's do not fit the first cache together."""
+    product = g.kernel == (1, 1) and g.seen[1] == g.input_size[1] == 1
+    return product and tile.pixels > WAYS * WAY_BYTES // math.gcd(4 * g.inputs, WAY_BYTES)
 
 
 def as_matrix_product(g: ConvolutionGeometry) -> ConvolutionGeometry:
@@ -200,7 +217,7 @@ def pack_panels(weights: Mapping[str, Array], g: ConvolutionGeometry, outputs: i
 
 
 def _fill_slab(code: Code, p: DirectPlan, source: Value, slab: Value, first_row: Index, end_row: Index) -> None:
-    """Copy the rows that the windows of these output rows meet, with their padding."""
+    """Copy the rows that the windows of these output rows meet, with their padding; pixel by pixel apart as planned."""
     g = p.geometry
     channels, width = g.inputs, p.slab_columns
     left = min(g.before[1], width)
@@ -209,7 +226,7 @@ def _fill_slab(code: Code, p: DirectPlan, source: Value, slab: Value, first_row:
     top = code.sub(code.mul(first_row, g.stride[0]), g.before[0])
     rows = code.add(code.mul(code.sub(code.sub(end_row, first_row), 1), g.stride[0]), g.reach(1, 0))
     with code.loop(0, rows) as row:
-        line = code.at(slab, code.mul(row, width * channels))
+        line = code.at(slab, code.mul(row, width * p.pitch))
         image_row = code.add(top, row)
 
         def copy() -> None:
@@ -231,9 +248,9 @@ def _tile_function(call: LayerCall, code: Code, p: DirectPlan, width: int) -> Va
     """Define the function that computes one tile: (inputs, weights, biases, outputs, number of the panel)."""
     g, tile = p.geometry, p.tile
     lanes, vectors = code.lanes, tile.vectors
-    row_stride = width * g.inputs
+    row_stride = width * p.pitch
     offsets = [
-        r * g.stride[0] * row_stride + c * g.stride[1] * g.inputs for r in range(tile.rows) for c in range(tile.columns)
+        r * g.stride[0] * row_stride + c * g.stride[1] * p.pitch for r in range(tile.rows) for c in range(tile.columns)
     ]
     joined = g.groups == 1 and g.dilation[1] == 1  # the inputs of a row of the kernel are neighbours
     taps, depth = (1, g.kernel[1] * g.inputs) if joined else (g.kernel[1], g.group_inputs)
@@ -244,7 +261,7 @@ def _tile_function(call: LayerCall, code: Code, p: DirectPlan, width: int) -> Va
         def kernel_row(r: Index, sums: list[Value]) -> list[Value]:
             def kernel_column(s: Index, inner: list[Value]) -> list[Value]:
                 step = code.mul(r, g.dilation[0] * row_stride)
-                seen = code.at(inputs, code.add(step, code.mul(s, g.dilation[1] * g.inputs)))
+                seen = code.at(inputs, code.add(step, code.mul(s, g.dilation[1] * p.pitch)))
                 place = code.mul(code.add(code.mul(r, taps), s), depth * vectors * lanes)
                 return add_products(code, seen, offsets, code.at(weights, place), vectors, depth, inner)
 

@@ -8,7 +8,7 @@ are packed in that order instead of moving the values.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, cast
 
@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 
 VECTORS = 2
 """Of a panel."""
-BLOCK = 256
-"""Features of a block: their weights stay in the first cache for all images."""
+BLOCK = 512
+"""Features of a block: their weights stay in the second cache for all images, while those of the next one are fetched."""
 CHAINS = 8
 """Sums that have to grow side by side to hide the latency of a multiply-add."""
 IMAGES = 56
@@ -177,18 +177,22 @@ def _unit_function(call: LayerCall, code: Code, p: ProductPlan, images: int) -> 
     lanes = code.lanes
     tiles = -(-images // most_pixels(code.target, VECTORS))
     edges = [images * i // tiles for i in range(tiles + 1)]
-    ahead = AHEAD if 4 * p.panels * p.features * p.panel_outputs > LARGE else 0
+    ahead = (
+        (AHEAD if tiles == 1 else 4 * BLOCK * p.panel_outputs)
+        if 4 * p.panels * p.features * p.panel_outputs > LARGE
+        else 0
+    )
 
     def body(inputs: Value, weights: Value, biases: Value, sums: Value, out: Value, panel: Value) -> None:
         code.clear(sums, images * p.panel_outputs)
 
         def add_block(first: Index, depth: int) -> None:
-            for start, end in pairwise(edges):
+            for number, (start, end) in enumerate(pairwise(edges)):
                 rows = [code.mul(i, p.features) for i in range(start, end)]
                 seen = code.at(inputs, first)
                 chosen = code.at(weights, code.mul(first, p.panel_outputs))
-                # Only the first images meet the weights in main memory.
-                found = _block_sums(code, seen, rows, chosen, depth, ahead if start == 0 else 0)
+                fetched = range(number, VECTORS, tiles)
+                found = _block_sums(code, seen, rows, chosen, depth, ahead, fetched)
                 for i, value in enumerate(found):
                     place = (start * VECTORS + i) * lanes
                     code.store(code.build.fadd(code.load(sums, place), value), sums, place)
@@ -218,14 +222,16 @@ def _unit_function(call: LayerCall, code: Code, p: ProductPlan, images: int) -> 
     return code.function(f"unit{images}", [FLOATS] * 5 + [I64], body)
 
 
-def _block_sums(code: Code, seen: Value, rows: list[int], weights: Value, depth: int, ahead: int) -> list[Value]:
+def _block_sums(
+    code: Code, seen: Value, rows: list[int], weights: Value, depth: int, ahead: int, fetched: Sequence[int]
+) -> list[Value]:
     """Return the sums of a block for some images: several for each, added up at the end, where images are few."""
     chains = max(1, min(CHAINS // (len(rows) * VECTORS), depth))
     while depth % chains:
         chains -= 1
     if chains == 1:
         zeros = [code.zero()] * (len(rows) * VECTORS)
-        return add_products(code, seen, rows, weights, VECTORS, depth, zeros, ahead)
+        return add_products(code, seen, rows, weights, VECTORS, depth, zeros, ahead, fetched)
     # Chain c sums up the features c, c + chains, c + 2 * chains, ...: rows of the panel in the order of memory.
     width = VECTORS * code.lanes
     count = len(rows) * VECTORS
@@ -236,7 +242,7 @@ def _block_sums(code: Code, seen: Value, rows: list[int], weights: Value, depth:
             own = values[chain * count : (chain + 1) * count]
             at = code.add(k, chain)
             panel = code.at(weights, code.mul(at, width))
-            results += add_products(code, code.at(seen, at), rows, panel, VECTORS, 1, own, ahead)
+            results += add_products(code, code.at(seen, at), rows, panel, VECTORS, 1, own, ahead, fetched)
         return results
 
     values = code.accumulate(0, depth, [code.zero()] * (count * chains), add_round, chains)

@@ -75,11 +75,13 @@ def add_products(
     depth: Index,
     sums: Sequence[Value],
     ahead: int = 0,
+    fetched: Sequence[int] | None = None,
 ) -> list[Value]:
     """Add the products of `depth` inputs to the sums, pixel by pixel and in each vector by vector.
 
     `offsets` are the places of the pixels' first inputs from `inputs`; the following ones lie side by side. `weights`
-    points to the panel's row of the first input. `ahead`: bytes by which weights are prefetched, 0: not at all.
+    points to the panel's row of the first input. `ahead`: bytes by which weights are prefetched, 0: not at all; `fetched`:
+    only those of these vectors, and only into the second cache.
     """
     row = vectors * code.lanes
     unroll = _unroll(depth, len(offsets) * vectors)
@@ -88,8 +90,8 @@ def add_products(
         place = code.mul(k, row)
         loaded = [code.load(weights, code.add(place, v * code.lanes), aligned=True) for v in range(vectors)]
         if ahead:
-            for v in range(vectors):
-                code.prefetch(weights, code.add(place, v * code.lanes + ahead // 4))
+            for v in range(vectors) if fetched is None else fetched:
+                code.prefetch(weights, code.add(place, v * code.lanes + ahead // 4), 3 if fetched is None else 2)
         results = []
         for pixel, offset in enumerate(offsets):
             value = code.broadcast(inputs, code.add(k, offset))

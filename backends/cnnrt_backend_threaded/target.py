@@ -15,16 +15,21 @@ __all__ = ["Machine", "Target", "forced_target", "host_machine", "host_target", 
 
 @attrs.frozen
 class Machine:
-    """A target and the number of threads that can run on it at the same time."""
+    """A target, the number of threads that can run on it at the same time, and the bytes of a core's second cache."""
 
     target: Target
     cores: int
+    second_cache: int = 2**20
 
 
 @functools.cache
 def host_machine() -> Machine:
     """Return the machine that this process runs on, as far as affinity and quota allow its use."""
-    return Machine(host_target(), detect_hardware().cores_usable)
+    hardware = detect_hardware()
+    second = [cache.bytes // cache.shared_by for cache in hardware.caches if cache.level == 2]
+    # What a virtual machine says of its caches is not always true.
+    usable = min(max(second[0], 2**18), 2**21) if second else 2**20
+    return Machine(host_target(), hardware.cores_usable, usable)
 
 
 @functools.cache
