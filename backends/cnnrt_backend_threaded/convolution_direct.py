@@ -168,7 +168,9 @@ def plan(call: LayerCall, machine: Machine) -> DirectPlan:
     panels = -(-g.group_outputs // (tile.vectors * machine.target.lanes))
 
     row_bytes = 4 * g.seen[1] * g.inputs
-    fitting = max(tile.rows, (int(SLAB_SHARE * machine.second_cache) // max(row_bytes, 1) - g.reach(1, 0)) // g.stride[0] + 1)
+    fitting = max(
+        tile.rows, (int(SLAB_SHARE * machine.second_cache) // max(row_bytes, 1) - g.reach(1, 0)) // g.stride[0] + 1
+    )
     most_blocks = max(1, height // tile.rows)
     row_blocks = min(most_blocks, max(1, -(-height // fitting)))
     parts = 1

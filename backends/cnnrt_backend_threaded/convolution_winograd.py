@@ -2,7 +2,8 @@
 
 A unit is a block of tiles, each of m × m outputs. Their inputs are transformed and kept position by position; then,
 panel after panel of the weights, each position is a matrix product, whose results are transformed back, with bias and
-ReLU. Tiles that reach over an edge go through a patch.
+ReLU. Tiles that reach over an edge go through a patch. `winograd_plan.py` says how strides fall into phases, and how
+images share tiles.
 
 Rounding errors grow by the transforms: `error_factor` states the bound, in units of that of a plain sum of products.
 With points 0, ±3/4, ±3/2 they are a few times smaller than with 0, ±1, ±2; sums over channels are made in blocks.
@@ -32,6 +33,10 @@ from cnnrt_backend_threaded.winograd_transform import apply_both_ways
 
 BLOCK = 128
 """Channels whose products are summed up in one go."""
+CALL_CYCLES = 20
+"""Cycles of a matrix product beside its multiply-adds and stores."""
+FORWARD, BACKWARD = 14.0, 10.0
+"""Instructions for each vector and position of the transforms of inputs and products: measured, spills included."""
 SHARED_BYTES = 40e9
 """Bytes of weights a second that come from the third cache."""
 
@@ -53,13 +58,16 @@ class WinogradConvolution(NativeKernel):
         return np.broadcast_to(self.error_factor * most, plain.shape)
 
     def can_run(self, call: LayerCall, device: Device) -> bool | str:
-        """Return True for the kernel's size without stride and dilation."""
+        """Return True for a square kernel that falls into phases of so many taps, without dilation."""
         g = convolution_geometry(call)
-        taps = self.filtering.taps
-        if g.kernel != (taps, taps):
-            return f"the kernel is {g.kernel[0]}×{g.kernel[1]}, not {taps}×{taps}"
-        if g.stride != (1, 1) or g.dilation != (1, 1):
-            return "the stride or the dilation is not 1"
+        taps, stride = self.filtering.taps, g.stride[0]
+        if g.dilation != (1, 1) or g.stride != (stride, stride):
+            return "the kernel is dilated, or the strides down and across differ"
+        if g.kernel[0] != g.kernel[1] or -(-g.kernel[0] // stride) != taps:
+            phases = f" with a stride of {stride}" if stride > 1 else ""
+            return f"the kernel is {g.kernel[0]}×{g.kernel[1]}{phases}, not one of {taps}×{taps} taps"
+        if stride > 1 and g.groups > 1:
+            return "there are a stride and groups"
         return True
 
     def estimate(self, call: LayerCall, device: Device) -> float:
@@ -67,16 +75,18 @@ class WinogradConvolution(NativeKernel):
         p = self.plan(call)
         g, lanes = p.geometry, self.machine.target.lanes
         tiles = -(-p.block // p.rows) * p.blocks
-        work = 2.0 * g.groups * p.positions * tiles * p.panels * cycles(p.rows, VECTORS) * g.group_inputs
-        vectors = -(-g.group_inputs // lanes) * p.parts + p.panels * VECTORS
-        work += 6.0 * p.positions * p.all_tiles * g.groups * vectors
+        product = cycles(p.rows, VECTORS) * p.depth + p.rows * VECTORS + CALL_CYCLES
+        work = 2.0 * g.groups * p.positions * tiles * p.panels * product
+        transforms = FORWARD * -(-p.run // lanes) * p.stride * p.parts + BACKWARD * p.panels * VECTORS
+        work += transforms * p.positions * p.all_tiles * g.groups
         weights = self.packed_bytes(call)
         return product_seconds(self.machine, work, weights) + weights * p.blocks / SHARED_BYTES
 
     def parameters(self, call: LayerCall) -> Mapping[str, int | str]:
         """Return how the work is cut."""
         p = self.plan(call)
-        return {"tiles": p.all_tiles, "tiles_of_a_block": p.block, "output_parts": p.parts}
+        grid = f"{p.mosaic.down}×{p.mosaic.across}"
+        return {"tiles": p.all_tiles, "images_together": grid, "tiles_of_a_block": p.block, "output_parts": p.parts}
 
     def workspace(self, call: LayerCall) -> int:
         """Return the bytes of transformed inputs, products and a patch for each thread."""
@@ -90,24 +100,24 @@ class WinogradConvolution(NativeKernel):
         """Return the bytes of whole panels of transformed weights."""
         p = self.plan(call)
         outputs = p.geometry.groups * p.panels * p.outputs
-        return 4 * outputs * (p.positions * p.geometry.group_inputs + 1)
+        return 4 * outputs * (p.positions * p.depth + 1)
 
     def pack(self, call: LayerCall, weights: Mapping[str, Array]) -> Packed:
-        """Return G w G' as [group, panel, position, input, output], computed in float64, and biases."""
+        """Return G w G' as [group, panel, position, phase and input, output], computed in float64, and biases."""
         p = self.plan(call)
         g, transform = p.geometry, matrices(self.filtering).weight
-        packed = aligned_floats((g.groups, p.panels, p.positions, g.group_inputs, p.outputs))
+        packed = aligned_floats((g.groups, p.panels, p.positions, p.depth, p.outputs))
         biases = aligned_floats((g.groups, p.panels, p.outputs))
         biases[...] = 0
         by_group = weights["weight"].reshape(g.groups, g.group_outputs, g.group_inputs, *g.kernel)
         for group in range(g.groups):
             for panel in range(p.panels):  # one at a time: float64 needs room
-                chosen = by_group[group, panel * p.outputs : (panel + 1) * p.outputs].astype(np.float64)
+                chosen = _phases(by_group[group, panel * p.outputs : (panel + 1) * p.outputs], p.stride)
                 rows = np.tensordot(transform, chosen, axes=(1, 2))  # [row position, output, input, kernel column]
                 both = np.tensordot(rows, transform, axes=(3, 1))  # [row position, output, input, column position]
                 target = packed[group, panel]
                 target[..., len(chosen) :] = 0
-                target[..., : len(chosen)] = both.transpose(0, 3, 2, 1).reshape(p.positions, g.group_inputs, -1)
+                target[..., : len(chosen)] = both.transpose(0, 3, 2, 1).reshape(p.positions, p.depth, -1)
                 if "bias" in weights:
                     bias = weights["bias"].reshape(g.groups, -1)[group, panel * p.outputs : (panel + 1) * p.outputs]
                     biases[group, panel, : len(bias)] = bias
@@ -148,7 +158,7 @@ class WinogradConvolution(NativeKernel):
                     read_tile(code, p, self.filtering, place, images, group, patch, target, forward)
                 with code.loop(first_panel, end_panel) as panel:
                     chosen = code.add(code.mul(group, p.panels), panel)
-                    size = g.group_inputs * p.outputs
+                    size = p.depth * p.outputs
                     panel_weights = code.at(weights, code.mul(chosen, p.positions * size))
                     with code.loop(0, p.positions) as position, code.loop(0, count, p.rows) as at:
                         # The last rows overlap those before; a block of fewer rows computes some that nobody reads.
@@ -169,12 +179,28 @@ class WinogradConvolution(NativeKernel):
                         )
 
 
+class WinogradTwo(WinogradConvolution):
+    """F(4×4, 2×2): 25 products for 16 outputs, which take 64; of 3×3 with a stride of 2, 100 instead of 144."""
+
+    name = "winograd4x2"
+    error_factor = 3.0
+    filtering = Filtering(4, 2, tuple(Fraction(n, 8) for n in (3, -3, 10, -10)))
+
+
 class WinogradThree(WinogradConvolution):
     """F(4×4, 3×3): 36 products for 16 outputs, which take 144."""
 
     name = "winograd4x3"
     error_factor = 3.0
     filtering = Filtering(4, 3, tuple(Fraction(n, 4) for n in (0, 3, -3, 6, -6)))
+
+
+class WinogradFour(WinogradConvolution):
+    """F(4×4, 4×4): 49 products for 16 outputs, which take 256."""
+
+    name = "winograd4x4"
+    error_factor = 4.0
+    filtering = Filtering(4, 4, tuple(Fraction(n, 8) for n in (3, -3, 7, -7, 14, -14)))
 
 
 class WinogradFive(WinogradConvolution):
@@ -185,13 +211,27 @@ class WinogradFive(WinogradConvolution):
     filtering = Filtering(3, 5, tuple(Fraction(n, 8) for n in (3, -3, 7, -7, 14, -14)))
 
 
+def _phases(weight: Array, stride: int) -> Array:
+    """Return (outputs, inputs, rows, columns) as (outputs, phases and inputs, taps, taps) in float64.
+
+    Phases are counted row by row; taps that the kernel lacks are 0.
+    """
+    outputs, inputs, size, _ = weight.shape
+    taps = -(-size // stride)
+    whole = np.zeros((outputs, inputs, taps * stride, taps * stride))
+    whole[:, :, :size, :size] = weight
+    by_phase = whole.reshape(outputs, inputs, taps, stride, taps, stride).transpose(0, 3, 5, 1, 2, 4)
+    return by_phase.reshape(outputs, stride * stride * inputs, taps, taps)
+
+
 def _input_function(code: Code, p: WinogradPlan, filtering: Filtering) -> Value:
-    """Define B' d B for all channels of a tile: (inputs, row stride, pixel stride, transformed)."""
+    """Define B' d B for one row phase of a tile: (inputs, row stride, pixel stride, transformed)."""
     side = filtering.products
     matrix = matrices(filtering).input
-    channels = p.geometry.group_inputs
+    channels = p.run
 
     def body(inputs: Value, row_stride: Value, pixel_stride: Value, target: Value) -> None:
+        # Whole vectors are stored: behind the last values come zeros, which the next phase overwrites, or a gap.
         def vector(first: Index, count: int | None) -> None:
             block = []
             for i in range(side):
@@ -213,7 +253,7 @@ def _input_function(code: Code, p: WinogradPlan, filtering: Filtering) -> Value:
 def _product_function(code: Code, p: WinogradPlan) -> Value:
     """Define the product of some tiles and a panel at one position: (inputs, weights, products)."""
     offsets = [row * p.input_row for row in range(p.rows)]
-    depth = p.geometry.group_inputs
+    depth = p.depth
 
     def body(inputs: Value, weights: Value, out: Value) -> None:
         zeros = [code.zero()] * (p.rows * VECTORS)

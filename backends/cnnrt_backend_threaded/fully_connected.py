@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 VECTORS = 2
 """Of a panel."""
 BLOCK = 512
-"""Features of a block: their weights stay in the second cache for all images, while those of the next one are fetched."""
+"""Features of a block: their weights stay in the second cache for all images while the next ones are fetched."""
 CHAINS = 8
 """Sums that have to grow side by side to hide the latency of a multiply-add."""
 IMAGES = 56

@@ -6,7 +6,7 @@ from cnnrt.backend import Kernel
 from cnnrt_backend_threaded.concat import CopyRuns
 from cnnrt_backend_threaded.convolution_depthwise import DepthwiseConvolution
 from cnnrt_backend_threaded.convolution_direct import DirectConvolution
-from cnnrt_backend_threaded.convolution_winograd import WinogradFive, WinogradThree
+from cnnrt_backend_threaded.convolution_winograd import WinogradFive, WinogradFour, WinogradThree, WinogradTwo
 from cnnrt_backend_threaded.eltwise import Combine
 from cnnrt_backend_threaded.fully_connected import PanelProduct
 from cnnrt_backend_threaded.identity import CopyDropout
@@ -23,7 +23,9 @@ def threaded_kernels(machine: Machine | None = None) -> list[Kernel]:
     kernels = (
         DirectConvolution,
         DepthwiseConvolution,
+        WinogradTwo,
         WinogradThree,
+        WinogradFour,
         WinogradFive,
         WindowPooling,
         NormaliseChannels,

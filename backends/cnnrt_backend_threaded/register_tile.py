@@ -80,8 +80,8 @@ def add_products(
     """Add the products of `depth` inputs to the sums, pixel by pixel and in each vector by vector.
 
     `offsets` are the places of the pixels' first inputs from `inputs`; the following ones lie side by side. `weights`
-    points to the panel's row of the first input. `ahead`: bytes by which weights are prefetched, 0: not at all; `fetched`:
-    only those of these vectors, and only into the second cache.
+    points to the panel's row of the first input. `ahead`: bytes by which weights are prefetched, 0: not at all;
+    `fetched`: only those of these vectors, and only into the second cache.
     """
     row = vectors * code.lanes
     unroll = _unroll(depth, len(offsets) * vectors)

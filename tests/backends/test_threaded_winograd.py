@@ -2,25 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from fractions import Fraction
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 pytest.importorskip("llvmlite", reason="the threaded backend needs llvmlite")
 
 from cnnrt.backend import Kernel
-from cnnrt.testing.case import make_case
+from cnnrt.testing.case import Case, make_case
+from cnnrt.testing.kernel_checks import assert_kernel_agrees
 from cnnrt.testing.kernel_run import run_kernel
+from cnnrt.testing.suite_of import layer_suite
 from cnnrt_backend_threaded.backend import ThreadedBackend
 from cnnrt_backend_threaded.convolution_direct import DirectConvolution
-from cnnrt_backend_threaded.convolution_winograd import WinogradConvolution, WinogradFive, WinogradThree
+from cnnrt_backend_threaded.convolution_winograd import (
+    WinogradConvolution,
+    WinogradFive,
+    WinogradFour,
+    WinogradThree,
+    WinogradTwo,
+)
 from cnnrt_backend_threaded.winograd_matrices import Filtering, matrices
 from cnnrt_layers import Convolution
 
-KERNELS = pytest.mark.parametrize("kernel", [WinogradThree(), WinogradFive()], ids=lambda kernel: kernel.name)
+ALL = [WinogradTwo(), WinogradThree(), WinogradFour(), WinogradFive()]
+KERNELS = pytest.mark.parametrize("kernel", ALL, ids=lambda kernel: kernel.name)
 DEVICE = ThreadedBackend().devices()[0]
 
 
@@ -58,10 +68,63 @@ def test_errors_are_far_below_what_a_network_may_show(kernel: WinogradConvolutio
 @KERNELS
 def test_other_kernels_are_declined_with_the_reason(kernel: WinogradConvolution) -> None:
     taps = kernel.filtering.taps
-    other = make_case(Convolution(), [(1, 3, 9, 9)], {"weight": (4, 3, 2, 2)})
-    strided = make_case(Convolution(stride=2), [(1, 3, 9, 9)], {"weight": (4, 3, taps, taps)})
-    assert kernel.can_run(other.call, DEVICE) == f"the kernel is 2×2, not {taps}×{taps}"
-    assert kernel.can_run(strided.call, DEVICE) == "the stride or the dilation is not 1"
+    other = make_case(Convolution(), [(1, 3, 9, 9)], {"weight": (4, 3, 7, 7)})
+    dilated = make_case(Convolution(dilation=2), [(1, 3, 19, 19)], {"weight": (4, 3, taps, taps)})
+    uneven = make_case(Convolution(stride=(1, 2)), [(1, 3, 9, 9)], {"weight": (4, 3, taps, taps)})
+    grouped = make_case(Convolution(stride=2, group=2), [(1, 4, 19, 19)], {"weight": (4, 2, 2 * taps, 2 * taps)})
+    assert kernel.can_run(other.call, DEVICE) == f"the kernel is 7×7, not one of {taps}×{taps} taps"
+    assert kernel.can_run(dilated.call, DEVICE) == "the kernel is dilated, or the strides down and across differ"
+    assert kernel.can_run(uneven.call, DEVICE) == "the kernel is dilated, or the strides down and across differ"
+    assert kernel.can_run(grouped.call, DEVICE) == "there are a stride and groups"
+
+
+def agrees(kernel: WinogradConvolution, case: Case) -> None:
+    assert_kernel_agrees(kernel, ThreadedBackend(), DEVICE, case, layer_suite(Convolution), threads=2)
+
+
+@KERNELS
+@settings(max_examples=12)
+@given(data=st.data())
+def test_strides_fall_into_phases(kernel: WinogradConvolution, data: st.DataObject) -> None:
+    """A kernel of 11×11 with a stride of 4 is one of 3×3 on 16 times the channels, and so on."""
+    stride = data.draw(st.integers(2, 5), "stride")
+    taps = kernel.filtering.taps
+    size = data.draw(st.integers(stride * (taps - 1) + 1, stride * taps), "kernel")
+    image = [data.draw(st.integers(size, size + 20), "rows"), data.draw(st.integers(size, size + 20), "columns")]
+    images, channels = data.draw(st.integers(1, 3), "images"), data.draw(st.integers(1, 5), "channels")
+    outputs = data.draw(st.integers(1, 40), "outputs")
+    layer = Convolution(stride=stride, pad=data.draw(st.integers(0, size - 1), "pad"))
+    case = make_case(
+        layer, [(images, channels, *image)], {"weight": (outputs, channels, size, size), "bias": (outputs,)}
+    )
+    assert kernel.can_run(case.call, DEVICE) is True
+    agrees(kernel, case)
+
+
+@KERNELS
+@settings(max_examples=12)
+@given(data=st.data())
+def test_images_that_share_tiles_do_not_meet(kernel: WinogradConvolution, data: st.DataObject) -> None:
+    """Images of a mosaic are as far apart as padding needs, whatever their sizes."""
+    taps = kernel.filtering.taps
+    images = data.draw(st.sampled_from([2, 4, 6, 12, 16]), "images")
+    image = [data.draw(st.integers(taps, 9), "rows"), data.draw(st.integers(taps, 9), "columns")]
+    layer = Convolution(pad=data.draw(st.integers(0, taps + 1), "pad"), group=2)
+    case = make_case(layer, [(images, 4, *image)], {"weight": (6, 2, taps, taps)})
+    agrees(kernel, case)
+
+
+def test_a_batch_of_images_that_fill_their_tiles_badly_is_laid_out_as_a_mosaic() -> None:
+    kernel = WinogradThree()
+
+    def parameters(batch: int, size: int) -> Mapping[str, int | str]:
+        case = make_case(Convolution(pad=1), [(batch, 8, size, size)], {"weight": (8, 8, 3, 3)})
+        return kernel.parameters(case.call)
+
+    assert parameters(16, 13)["images_together"] in ("2×2", "4×4")
+    assert parameters(16, 13)["tiles"] == 14 * 14
+    assert parameters(16, 28)["images_together"] == "1×1"
+    assert parameters(1, 13)["tiles"] == 4 * 4
 
 
 def test_it_is_chosen_where_it_saves_much_and_not_for_single_small_images() -> None:

@@ -44,7 +44,7 @@ def folded_relus(draw: Draw) -> tuple[Layer, ...]:
 def convolutions(draw: Draw) -> Case:
     """Draw convolutions of every kind."""
     # Kinds that kernels specialise in are drawn on purpose: by chance they would be rare.
-    kind = draw(st.sampled_from(["any", "any", "pointwise", "depthwise", "square", "square"]))
+    kind = draw(st.sampled_from(["any", "any", "pointwise", "depthwise", *["square"] * 5]))
     plain = kind == "pointwise" and draw(st.booleans())
     group = draw(st.integers(1, 8 if kind == "depthwise" else 3))
     taken = 1 if kind == "depthwise" else draw(st.integers(1, 6))
@@ -53,8 +53,12 @@ def convolutions(draw: Draw) -> Case:
     dilation = (1, 1) if kind == "pointwise" else (draw(st.integers(1, 3)), draw(st.integers(1, 3)))
     stride = (1, 1) if plain else (draw(st.integers(1, 3)), draw(st.integers(1, 3)))
     if kind == "square":  # what Winograd's filtering is made for
-        side = draw(st.sampled_from([3, 5]))
-        kernel, dilation, stride = (side, side), (1, 1), (1, 1)
+        step = draw(st.sampled_from([1, 1, 2, 2, 3, 4]))
+        taps = draw(st.integers(2, 5))
+        side = min(step * taps - draw(st.integers(0, step - 1)), 11)
+        kernel, dilation, stride = (side, side), (1, 1), (step, step)
+        group = 1 if step > 1 else group
+        filters = group * draw(st.integers(1, 6))
     top, left, bottom, right = (0 if plain else draw(st.integers(0, 3)) for _ in range(4))
     height = max(1, dilation[0] * (kernel[0] - 1) + 1 - top - bottom) + draw(st.integers(0, 9))
     width = max(1, dilation[1] * (kernel[1] - 1) + 1 - left - right) + draw(st.integers(0, 9))
