@@ -60,6 +60,7 @@ def machine() -> dict[str, Any]:
     """Return what the processor and memory are."""
     found = detect_hardware()
     facts = attrs.asdict(found) | {"cores_usable": found.cores_usable, "system": platform.system()}
+    facts["code_for"] = _code_for()
     del facts["memory_available"]
     return facts
 
@@ -67,7 +68,17 @@ def machine() -> dict[str, Any]:
 def machine_line() -> str:
     """Return the machine in a line, for tables."""
     found = detect_hardware()
-    return f"{found.processor} ({found.architecture}), {found.cores_usable} usable cores"
+    return f"{found.processor} ({found.architecture}, {_code_for()}), {found.cores_usable} usable cores"
+
+
+def _code_for() -> str:
+    """Return LLVM's name of the processor, which tells generations apart that share a name; empty without llvmlite."""
+    try:
+        from cnnrt_backend_threaded.target import host_target
+
+        return host_target().cpu
+    except ImportError:
+        return ""
 
 
 def software() -> dict[str, str]:

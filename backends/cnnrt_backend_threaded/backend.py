@@ -32,7 +32,7 @@ class ThreadedBackend(Backend):
                 raise ImportError("it is not installed")
             machine = self._machine or host_machine()
         except ImportError as error:
-            problem = f"llvmlite cannot be imported ({error}): pip install cnnrt[threaded]"
+            problem = f'llvmlite cannot be imported ({error}): pip install "cnnrt[threaded]"'
             return [Device(self.name, "cpu", processor, problem)]
         details = {
             "architecture": platform.machine(),

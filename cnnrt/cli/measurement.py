@@ -47,6 +47,14 @@ class Measurement:
         return statistics.median(self.seconds)
 
     @property
+    def quartiles(self) -> tuple[float, float]:
+        """Seconds between which half of the runs lie."""
+        if len(self.seconds) < 2:
+            return self.seconds[0], self.seconds[0]
+        low, _, high = statistics.quantiles(self.seconds, n=4, method="inclusive")
+        return low, high
+
+    @property
     def best(self) -> float:
         """Seconds of the fastest run."""
         return min(self.seconds)

@@ -64,7 +64,8 @@ def test_figures_fit_together(tmp_path: Path) -> None:
     (found,) = json_answer("bench", write_small_model(tmp_path), "--batch", "4", "--runs", "7")["results"]
     assert found["inputs"] == {"data": [4, 1, 8, 8]}
     assert found["runs"] == 7
-    assert 0 < found["best_seconds"] <= found["median_seconds"]
+    low, high = found["quartile_seconds"]
+    assert 0 < found["best_seconds"] <= low <= found["median_seconds"] <= high
     assert found["images_per_second"] == pytest.approx(4 / found["median_seconds"])
     assert found["flops_per_second"] == pytest.approx(found["flops"] / found["median_seconds"])
     assert found["process_peak_bytes"] > found["planned_peak_bytes"] > 0
@@ -77,12 +78,20 @@ def test_modes_are_compared_side_by_side(tmp_path: Path) -> None:
         "sequential",
         "parallel",
     ]
+    (ratio,) = (line.split() for line in text.splitlines() if line.startswith("times as fast"))
+    assert ratio[3] == "1"
+    assert float(ratio[4]) > 0
 
 
 def test_layers_have_their_own_times(tmp_path: Path) -> None:
     (found,) = json_answer("bench", write_small_model(tmp_path), "--runs", "3", "--layers")["results"]
     assert [times["layer"] for times in found["layers"]] == ["conv", "pool", "score", "prob"]
-    assert "conv + relu" in answer("bench", write_small_model(tmp_path / "again"), "--runs", "3", "--layers")
+    assert sum(times["share"] for times in found["layers"]) == pytest.approx(1)
+    assert sum(times["flops"] for times in found["layers"]) == found["flops"]
+    assert {times["backend"] for times in found["layers"]} == {"sequential"}
+    text = answer("bench", write_small_model(tmp_path / "again"), "--runs", "3", "--layers")
+    assert "conv + relu" in text
+    assert text.splitlines()[-1].startswith("all layers")
 
 
 def test_energy_is_shown_with_its_spread_and_the_idle_share_subtracted(tmp_path: Path, with_meters: Offer) -> None:
