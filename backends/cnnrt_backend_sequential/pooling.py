@@ -32,6 +32,13 @@ class SlidePooling(HostKernel):
     name = "slide"
     folds = FOLDS
 
+    def can_run(self, call: LayerCall, device: Device) -> bool | str:
+        """Decline norms, places of maxima, and windows with gaps."""
+        layer = cast("Pooling", call.layer)
+        if layer.pool == "lp" or layer.mask:
+            return "gives the maximum or the mean alone"
+        return layer.dilation == (1, 1) or "takes windows without gaps"
+
     def estimate(self, call: LayerCall, device: Device) -> float:
         """Return the seconds for the passes over rows and columns."""
         g = _geometry(call)

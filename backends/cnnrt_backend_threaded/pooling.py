@@ -24,6 +24,13 @@ class WindowPooling(NativeKernel):
     name = "windows"
     folds = ("ReLU",)
 
+    def can_run(self, call: LayerCall, device: Device) -> bool | str:
+        """Decline norms, places of maxima, and windows with gaps."""
+        layer = cast("Pooling", call.layer)
+        if layer.pool == "lp" or layer.mask:
+            return "gives the maximum or the mean alone"
+        return layer.dilation == (1, 1) or "takes windows without gaps"
+
     def estimate(self, call: LayerCall, device: Device) -> float:
         """Return a pass over the values of all windows."""
         return pass_seconds(self.machine, call.cost.flops // 4 + math.prod(call.inputs[0].shape))

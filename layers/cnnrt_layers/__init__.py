@@ -11,12 +11,17 @@ from cnnrt.hookspecs import hookimpl
 from cnnrt.layer import Layer
 from cnnrt_layers.abs_val import AbsVal
 from cnnrt_layers.accuracy import Accuracy
+from cnnrt_layers.arg_max import ArgMax
 from cnnrt_layers.batch_norm import BatchNorm
+from cnnrt_layers.channel_shuffle import ChannelShuffle
 from cnnrt_layers.clip import Clip
 from cnnrt_layers.concat import Concat
 from cnnrt_layers.constant import Constant
 from cnnrt_layers.convolution import Convolution
 from cnnrt_layers.crop import Crop
+from cnnrt_layers.deconvolution import Deconvolution
+from cnnrt_layers.depth_to_space import DepthToSpace
+from cnnrt_layers.detection_output import DetectionOutput
 from cnnrt_layers.dropout import Dropout
 from cnnrt_layers.eltwise import Eltwise
 from cnnrt_layers.elu import ELU
@@ -24,17 +29,30 @@ from cnnrt_layers.exp import Exp
 from cnnrt_layers.flatten import Flatten
 from cnnrt_layers.fully_connected import FullyConnected
 from cnnrt_layers.gelu import GELU
+from cnnrt_layers.group_norm import GroupNorm
 from cnnrt_layers.hard_sigmoid import HardSigmoid
 from cnnrt_layers.hard_swish import HardSwish
+from cnnrt_layers.instance_norm import InstanceNorm
+from cnnrt_layers.interp import Interp
+from cnnrt_layers.layer_norm import LayerNorm
 from cnnrt_layers.log import Log
+from cnnrt_layers.log_softmax import LogSoftmax
 from cnnrt_layers.lrn import LRN
+from cnnrt_layers.mat_mul import MatMul
+from cnnrt_layers.max_unpool import MaxUnpool
+from cnnrt_layers.mvn import MVN
+from cnnrt_layers.normalize import Normalize
 from cnnrt_layers.pad import Pad
 from cnnrt_layers.permute import Permute
 from cnnrt_layers.pooling import Pooling
 from cnnrt_layers.power import Power
 from cnnrt_layers.prelu import PReLU
+from cnnrt_layers.prior_box import PriorBox
+from cnnrt_layers.reduction import Reduction
 from cnnrt_layers.relu import ReLU
 from cnnrt_layers.reshape import Reshape
+from cnnrt_layers.resize import Resize
+from cnnrt_layers.roi_pooling import ROIPooling
 from cnnrt_layers.scale import Scale
 from cnnrt_layers.selu import SELU
 from cnnrt_layers.sigmoid import Sigmoid
@@ -42,6 +60,7 @@ from cnnrt_layers.slice import Slice
 from cnnrt_layers.softmax import Softmax
 from cnnrt_layers.softplus import Softplus
 from cnnrt_layers.softsign import Softsign
+from cnnrt_layers.space_to_depth import SpaceToDepth
 from cnnrt_layers.split import Split
 from cnnrt_layers.strided_slice import StridedSlice
 from cnnrt_layers.swish import Swish
@@ -53,36 +72,55 @@ __all__ = [
     "ELU",
     "GELU",
     "LRN",
+    "MVN",
     "SELU",
     "AbsVal",
     "Accuracy",
+    "ArgMax",
     "BatchNorm",
+    "ChannelShuffle",
     "Clip",
     "Concat",
     "Constant",
     "Convolution",
     "Crop",
+    "Deconvolution",
+    "DepthToSpace",
+    "DetectionOutput",
     "Dropout",
     "Eltwise",
     "Exp",
     "Flatten",
     "FullyConnected",
+    "GroupNorm",
     "HardSigmoid",
     "HardSwish",
+    "InstanceNorm",
+    "Interp",
+    "LayerNorm",
     "Log",
+    "LogSoftmax",
+    "MatMul",
+    "MaxUnpool",
+    "Normalize",
     "PReLU",
     "Pad",
     "Permute",
     "Pooling",
     "Power",
+    "PriorBox",
+    "ROIPooling",
     "ReLU",
+    "Reduction",
     "Reshape",
+    "Resize",
     "Scale",
     "Sigmoid",
     "Slice",
     "Softmax",
     "Softplus",
     "Softsign",
+    "SpaceToDepth",
     "Split",
     "StridedSlice",
     "Swish",
@@ -137,4 +175,23 @@ def cnnrt_layers() -> Sequence[type[Layer]]:
         Split,
         Crop,
         Constant,
+        Deconvolution,
+        Reduction,
+        ArgMax,
+        LogSoftmax,
+        InstanceNorm,
+        GroupNorm,
+        LayerNorm,
+        MVN,
+        Normalize,
+        DepthToSpace,
+        SpaceToDepth,
+        ChannelShuffle,
+        MatMul,
+        Resize,
+        Interp,
+        ROIPooling,
+        PriorBox,
+        DetectionOutput,
+        MaxUnpool,
     ]

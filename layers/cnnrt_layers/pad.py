@@ -10,7 +10,7 @@ import numpy as np
 from cnnrt.errors import KeyValueError, ShapeError
 from cnnrt.keys import choice, integers, number
 from cnnrt.layer import Array, Layer, Shape, shape_text
-from cnnrt_layers.axes import resolve_axis
+from cnnrt_layers.axes import resolve_axes
 
 LEAST_KEPT = {"constant": 0, "edge": 1, "reflect": 1, "symmetric": 0, "wrap": 0}
 """How much longer than the padding an axis has to be."""
@@ -60,9 +60,7 @@ class Pad(Layer):
         if len(self.before) > len(shape):
             raise ShapeError(f"{len(self.before)} axes are to be padded, an input of {shape_text(shape)} has fewer")
         last = range(len(shape) - len(self.before), len(shape))
-        axes = [resolve_axis(axis, shape, "axes:") for axis in (last if self.axes is None else self.axes)]
-        if len(set(axes)) < len(axes):
-            raise ShapeError(f"axes {list(self.axes or ())} name an axis of the input {shape_text(shape)} twice")
+        axes = resolve_axes(last if self.axes is None else self.axes, shape)
         found = [(0, 0)] * len(shape)
         for axis, before, after in zip(axes, self.before, self.after, strict=True):
             found[axis] = before, after

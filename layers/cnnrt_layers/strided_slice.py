@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 
 import attrs
 
-from cnnrt.errors import KeyValueError, ShapeError
+from cnnrt.errors import KeyValueError
 from cnnrt.keys import integers
-from cnnrt.layer import Array, Shape, shape_text
-from cnnrt_layers.axes import resolve_axis
+from cnnrt.layer import Array, Shape
+from cnnrt_layers.axes import resolve_axes
 from cnnrt_layers.moves import Moves
 
 
@@ -49,9 +49,7 @@ class StridedSlice(Moves):
 
     def places(self, shape: Shape) -> list[range]:
         """Return which values are taken along each axis of an input; ShapeError where it has no such axes."""
-        axes = [resolve_axis(axis, shape, "axes:") for axis in self.axes]
-        if len(set(axes)) < len(axes):
-            raise ShapeError(f"axes {list(self.axes)} name an axis of the input {shape_text(shape)} twice")
+        axes = resolve_axes(self.axes, shape)
         found = [range(size) for size in shape]
         steps = self.steps or (1,) * len(axes)
         for axis, start, end, step in zip(axes, self.starts, self.ends, steps, strict=True):

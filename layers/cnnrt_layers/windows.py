@@ -71,24 +71,27 @@ def convolution_windows(
 
 
 def pooling_windows(
-    size: int, kernel: int, stride: int, before: int, after: int, ceil_mode: bool, unit: str
+    size: int, kernel: int, stride: int, before: int, after: int, ceil_mode: bool, unit: str, dilation: int = 1
 ) -> Windows:
-    """Return the windows of a pooling, by Caffe's rule: (size + before + after - kernel) / stride + 1, rounded up.
+    """Return the windows of a pooling, by Caffe's rule: (size + before + after - extent) / stride + 1, rounded up.
+
+    The extent of a window is dilation * (kernel - 1) + 1.
 
     The last window is dropped where it starts beyond the last real value, so that none consists of padding only.
     Without `ceil_mode` the division rounds down. `unit` is for the ShapeError that says that not even one fits.
     """
-    room = size + before + after - kernel
+    extent = dilation * (kernel - 1) + 1
+    room = size + before + after - extent
     count = (_divide_up(room, stride) if ceil_mode else room // stride) + 1
     if (count - 1) * stride >= size + before:
-        # One is enough: the window before the last starts at most at size + after - kernel, and after < kernel.
+        # One is enough: the window before the last starts at most at size + after - extent, and after < extent.
         count -= 1
     if count < 1:
         raise ShapeError(
-            f"a kernel of {kernel} {unit} does not fit: the input has {size} {unit}, {size + before + after} "
+            f"a kernel of {extent} {unit} does not fit: the input has {size} {unit}, {size + before + after} "
             f"with padding; use a larger input, a smaller kernel or more padding"
         )
-    return Windows(size, kernel, stride, 1, before, after, count)
+    return Windows(size, kernel, stride, dilation, before, after, count)
 
 
 def _divide_up(a: int, b: int) -> int:

@@ -366,6 +366,13 @@ class PoolTaps(FloatKernel):
     folds = ("ReLU",)
     nanoseconds = 1.6  # of a maximum, which numexpr has in float64 only; a mean takes a third
 
+    def can_run(self, call: LayerCall, device: Device) -> bool | str:
+        """Decline norms, places of maxima, and windows with gaps."""
+        layer = cast("Pooling", call.layer)
+        if layer.pool == "lp" or layer.mask or layer.dilation != (1, 1):
+            return "gives the maximum or the mean of windows without gaps"
+        return super().can_run(call, device)
+
     def operands(self, call: LayerCall) -> int:
         """Return the pixels of a window, and the divisors of rows and of columns."""
         layer = cast("Pooling", call.layer)

@@ -16,9 +16,12 @@ import numpy as np
 import scipy.ndimage
 
 from cnnrt.layer import Array, Layer
+from layer_suite.detection_oracles import DETECTION
 from layer_suite.elementwise_oracles import ELEMENTWISE
+from layer_suite.image_oracles import IMAGES
 from layer_suite.moving_oracles import MOVING
 from layer_suite.onnx_evaluator import onnx_node
+from layer_suite.reducing_oracles import REDUCING
 
 Weights = Mapping[str, Array]
 
@@ -35,7 +38,7 @@ def convolution(layer: Any, inputs: Sequence[Array], weights: Weights) -> Array:
     return onnx_node("Conv", arrays, pads=layer.pad, strides=layer.stride, dilations=layer.dilation, group=layer.group)
 
 
-def pooling(layer: Any, inputs: Sequence[Array], weights: Weights) -> Array:
+def pooling(layer: Any, inputs: Sequence[Array], weights: Weights) -> Array | tuple[Array, ...]:
     """Loops over Caffe's definition: ONNX's evaluator knows neither its clipping of windows nor its divisor."""
     (x,) = inputs
     size = x.shape[2:]
@@ -43,22 +46,29 @@ def pooling(layer: Any, inputs: Sequence[Array], weights: Weights) -> Array:
     begin, end, stride = layer.pad[:2], layer.pad[2:], layer.stride
     pooled = []
     for i in (0, 1):
-        exact = (size[i] + begin[i] + end[i] - kernel[i]) / stride[i]
+        exact = (size[i] + begin[i] + end[i] - layer.dilation[i] * (kernel[i] - 1) - 1) / stride[i]
         count = (math.ceil(exact) if layer.ceil_mode else math.floor(exact)) + 1
         pooled.append(count - 1 if (count - 1) * stride[i] >= size[i] + begin[i] else count)
-    result = np.empty((*x.shape[:2], *pooled))
+    result, places = np.empty((*x.shape[:2], *pooled)), np.empty((*x.shape[:2], *pooled))
     for row, column in itertools.product(*map(range, pooled)):
         starts = [at * stride[i] - begin[i] for i, at in enumerate((row, column))]
-        stops = [min(starts[i] + kernel[i], size[i] + end[i]) for i in (0, 1)]
-        area = (stops[0] - starts[0]) * (stops[1] - starts[1])
-        real = [slice(max(starts[i], 0), min(stops[i], size[i])) for i in (0, 1)]
-        window = x[:, :, real[0], real[1]]
+        taps = [[starts[i] + k * layer.dilation[i] for k in range(kernel[i])] for i in (0, 1)]
+        area = math.prod(sum(tap < size[i] + end[i] for tap in taps[i]) for i in (0, 1))
+        real = [[tap for tap in taps[i] if 0 <= tap < size[i]] for i in (0, 1)]
+        window = x[:, :, real[0]][:, :, :, real[1]]
         if layer.pool == "max":
-            result[:, :, row, column] = window.max(axis=(2, 3))
+            result[:, :, row, column] = window.max(axis=(2, 3), initial=-math.inf)
+        elif layer.pool == "lp":
+            result[:, :, row, column] = (np.abs(window) ** layer.p).sum(axis=(2, 3)) ** (1 / layer.p)
         else:
             divisor = area if layer.count_include_pad else math.prod(window.shape[2:])
             result[:, :, row, column] = window.sum(axis=(2, 3)) / divisor
-    return result
+        if layer.mask:
+            numbers = [r * size[1] + c for r in real[0] for c in real[1]] or [0]
+            flat = window.reshape(*window.shape[:2], -1)
+            found = flat.argmax(axis=2) if flat.shape[2] else np.zeros(flat.shape[:2], int)
+            places[:, :, row, column] = np.array(numbers)[found]
+    return (result, places) if layer.mask else result
 
 
 def lrn(layer: Any, inputs: Sequence[Array], weights: Weights) -> Array:
@@ -181,4 +191,7 @@ ORACLES: dict[str, Callable[[Any, Sequence[Array], Weights], Array | tuple[Array
     "softmax": softmax,
     **ELEMENTWISE,
     **MOVING,
+    **IMAGES,
+    **REDUCING,
+    **DETECTION,
 }

@@ -64,7 +64,7 @@ def test_defaults_are_those_of_cnndroid() -> None:
         (lambda: Pooling(kernel_size=2, global_pooling=True), "kernel_size", "leave kernel_size out"),
         (lambda: Pooling(stride=2, global_pooling=True), "stride", "leave stride out"),
         (lambda: Pooling(pad=1, global_pooling=True), "pad", "leave pad out"),
-        (lambda: Pooling(kernel_size=[3, 2], pad=[0, 2]), "pad", "must be smaller than kernel_size 3×2"),
+        (lambda: Pooling(kernel_size=[3, 2], pad=[0, 2]), "pad", "must be smaller than the window, 3×2"),
         (lambda: Pooling(kernel_size=2, pool="median"), "pool", "expected one of max, mean, ave, average"),
         (
             lambda: cnnrt_layers.LRN(local_size=4),
@@ -91,6 +91,12 @@ def test_topk_must_be_stated() -> None:
 
 REQUIRED_KEYS: dict[str, dict[str, Any]] = {
     "Accuracy": {"topk": 1},
+    "ChannelShuffle": {"group": 2},
+    "DepthToSpace": {"block": 2},
+    "DetectionOutput": {"num_classes": 2},
+    "PriorBox": {"min_size": 30.0},
+    "ROIPooling": {"pooled_h": 7, "pooled_w": 7},
+    "SpaceToDepth": {"block": 2},
     "Pad": {"before": 1, "after": 1},
     "Permute": {"order": 0},
     "Pooling": {"kernel_size": 2},

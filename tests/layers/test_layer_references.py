@@ -43,7 +43,7 @@ def float64_bound(case: Case) -> tuple[np.ndarray, ...]:
     if case.layer.type.lower() in BOUNDS:
         inputs, weights = case.in_float64()
         bound = allowed_error(own.call, inputs, weights, FLOAT64, lambda x, w: oracle(case.layer, x, w)[0])
-        return (2 * bound + np.finfo(np.float64).tiny,)
+        return (2 * bound + np.finfo(np.float64).tiny, *(np.zeros(s) for s in case.call.output_shapes[1:]))
     return tuple(2 * bound for bound in rounding_bound(own, FLOAT64))
 
 

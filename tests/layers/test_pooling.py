@@ -60,7 +60,7 @@ def test_global_pooling_takes_the_whole_image() -> None:
     assert pooled(Pooling(pool="mean", global_pooling=True), image) == [[2.0]]
 
 
-@given(random_cases("Pooling").filter(lambda case: case.call.layer.pool == "max"))
+@given(random_cases("Pooling").filter(lambda case: case.layer.pool == "max" and case.layer.dilation == (1, 1)))
 @settings(max_examples=60, deadline=None)
 def test_rounding_down_agrees_with_onnx(case: Case) -> None:
     """The oracle of the random suite is a loop over Caffe's definition; where ONNX means the same, it agrees too."""
@@ -70,7 +70,7 @@ def test_rounding_down_agrees_with_onnx(case: Case) -> None:
     # Where padding differs from side to side ONNX's evaluator gives rows what columns should get.
     assume(len(x) and len(set(layer.pad)) == 1)
     assume(all(n + a + b >= k for n, a, b, k in zip(x.shape[2:], layer.pad[:2], layer.pad[2:], kernel, strict=True)))
-    (result,) = layer.reference([x], {})
+    result = layer.reference([x], {})[0]
     expected = onnx_node("MaxPool", [x], kernel_shape=kernel, strides=layer.stride, pads=layer.pad)
     np.testing.assert_array_equal(result, expected)
 
@@ -78,7 +78,7 @@ def test_rounding_down_agrees_with_onnx(case: Case) -> None:
 @given(st.data())
 @settings(max_examples=100, deadline=None)
 def test_no_window_lies_in_the_padding_alone(data: st.DataObject) -> None:
-    case = data.draw(random_cases("Pooling"))
+    case = data.draw(random_cases("Pooling").filter(lambda case: case.layer.dilation == (1, 1) and not case.layer.mask))
     for along in case.call.layer.windows(case.call.input_shapes[0]):
         last = (along.count - 1) * along.stride - along.before
         assert last < along.size

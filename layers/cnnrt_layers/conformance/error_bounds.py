@@ -64,10 +64,12 @@ def sum_of_products(
 def pooling(
     layer: Any, inputs: Sequence[Array], weights: Mapping[str, Array], unit: float, own: Compute, exact: Array
 ) -> Array:
-    """A maximum is exact; a mean is a sum over the window."""
+    """A maximum is exact; a mean is a sum over the window, and a norm the root of one of positive terms."""
     if layer.pool == "max":
         return np.zeros_like(exact)
     rows, columns = layer.windows(inputs[0].shape)
+    if layer.pool == "lp":
+        return (4 * math.sqrt(rows.kernel * columns.kernel) + 16) * unit * exact + UNDERFLOW
     squares = own([inputs[0] ** 2], {}) / np.outer(layer.divisors(rows), layer.divisors(columns))
     return sum_bound(rows.kernel * columns.kernel, exact, squares, unit)
 
@@ -92,6 +94,19 @@ def softmax(
     in_sum = (exact * distance).sum(axis=axis, keepdims=True)
     relative = distance + in_sum + 4 * math.sqrt(x.shape[axis]) + 16
     allowed: Array = relative * unit * exact + UNDERFLOW
+    return allowed
+
+
+def log_softmax(
+    layer: Any, inputs: Sequence[Array], weights: Mapping[str, Array], unit: float, own: Compute, exact: Array
+) -> Array:
+    """Three terms, x, m and a logarithm, each rounded; the logarithm of a sum errs by the sum's relative error."""
+    axis = layer.axis
+    (x,) = inputs
+    distance = x.max(axis=axis, keepdims=True) - x
+    in_sum = (np.exp(exact) * distance).sum(axis=axis, keepdims=True)
+    terms = 4 * math.sqrt(x.shape[axis]) + 16
+    allowed: Array = unit * (2 * distance + 2 * np.abs(exact) + in_sum + terms) + UNDERFLOW
     return allowed
 
 
@@ -126,15 +141,38 @@ def eltwise(
             return sum_bound(len(inputs) + 1, exact, squares, unit)
 
 
+def resize(
+    layer: Any, inputs: Sequence[Array], weights: Mapping[str, Array], unit: float, own: Compute, exact: Array
+) -> Array:
+    """Copies are exact; weights come of coordinates that are rounded, on the scale of a channel's largest value."""
+    if getattr(layer, "mode", "linear") == "nearest":
+        return np.zeros_like(exact)
+    largest = np.abs(inputs[0]).max(axis=(2, 3), keepdims=True)
+    return np.broadcast_to(32 * unit * largest + UNDERFLOW, exact.shape)
+
+
+def deconvolution(
+    layer: Any, inputs: Sequence[Array], weights: Mapping[str, Array], unit: float, own: Compute, exact: Array
+) -> Array:
+    """A sum of at most one product for each weight of an output, and the bias."""
+    squares = own([x**2 for x in inputs], {name: w**2 for name, w in weights.items()})
+    channels, _, rows, columns = weights["weight"].shape
+    return sum_bound(channels * rows * columns // layer.group + 1, exact, squares, unit)
+
+
 BOUNDS = {
     "accuracy": one_rounding,
     "batchnorm": batch_norm,
     "concat": none,
     "convolution": sum_of_products,
+    "deconvolution": deconvolution,
     "dropout": none,
     "eltwise": eltwise,
+    "interp": resize,
+    "resize": resize,
     "flatten": none,
     "fullyconnected": sum_of_products,
+    "logsoftmax": log_softmax,
     "lrn": lrn,
     "pooling": pooling,
     "relu": one_rounding,

@@ -24,8 +24,11 @@ from cnnrt_layers import (
     Scale,
     Softmax,
 )
+from cnnrt_layers.conformance.detection_cases import DETECTION_CASES
 from cnnrt_layers.conformance.draws import BATCHES, SCALES, SEEDS, SLOPES, Draw, image_shapes, tensor_shapes
+from cnnrt_layers.conformance.image_cases import IMAGE_CASES
 from cnnrt_layers.conformance.moving_cases import MOVING_CASES
+from cnnrt_layers.conformance.reducing_cases import REDUCING_CASES
 from cnnrt_layers.eltwise import COMBINE, PAIRS
 
 
@@ -77,28 +80,33 @@ def convolutions(draw: Draw) -> Case:
 
 @st.composite
 def poolings(draw: Draw) -> Case:
-    """Draw poolings, some of them global."""
-    pool = draw(st.sampled_from(["max", "mean"]))
+    """Draw poolings, some of them global, some with gaps, some that give places."""
+    pool = draw(st.sampled_from(["max", "max", "mean", "mean", "lp"]))
     counted = draw(st.booleans())
     if draw(st.integers(0, 5)) == 0:
         layer = Pooling(pool=pool, global_pooling=True, count_include_pad=counted)
         shape = draw(image_shapes())
     else:
-        rows, columns = draw(st.integers(1, 5)), draw(st.integers(1, 5))
+        kernel = draw(st.integers(1, 5)), draw(st.integers(1, 5))
+        dilation = (draw(st.integers(1, 3)), draw(st.integers(1, 2))) if draw(st.integers(0, 4)) == 0 else (1, 1)
+        rows, columns = ((k - 1) * d + 1 for k, d in zip(kernel, dilation, strict=True))
         top, bottom = draw(st.integers(0, rows - 1)), draw(st.integers(0, rows - 1))
         left, right = draw(st.integers(0, columns - 1)), draw(st.integers(0, columns - 1))
         layer = Pooling(
             pool=pool,
-            kernel_size=(rows, columns),
+            p=draw(st.sampled_from([2.0, 1.0, 3.0])) if pool == "lp" else 2.0,
+            kernel_size=kernel,
             stride=(draw(st.integers(1, 6)), draw(st.integers(1, 6))),
+            dilation=dilation,
             pad=(top, left, bottom, right),
+            mask=pool == "max" and draw(st.integers(0, 4)) == 0,
             ceil_mode=draw(st.booleans()),
             count_include_pad=counted,
         )
         height = max(1, rows - top - bottom) + draw(st.integers(0, 9))
         width = max(1, columns - left - right) + draw(st.integers(0, 9))
         shape = (draw(BATCHES), draw(st.integers(1, 5)), height, width)
-    folded = draw(folded_relus())
+    folded = () if layer.mask else draw(folded_relus())
     return make_case(layer, [shape], seed=draw(SEEDS), scale=draw(SCALES), coarse=draw(st.booleans()), folded=folded)
 
 
@@ -251,5 +259,8 @@ RANDOM_CASES: dict[str, Callable[[], st.SearchStrategy[Case]]] = {
     "scale": scales,
     "softmax": softmaxes,
     **MOVING_CASES,
+    **IMAGE_CASES,
+    **REDUCING_CASES,
+    **DETECTION_CASES,
 }
 """The layers for which made-up calls will not do, by type in lower case."""
