@@ -23,7 +23,7 @@ from cnnrt.hardware import detect_hardware
 from cnnrt.layer import Array
 from cnnrt_backend_threaded.aligned import aligned_floats
 from cnnrt_backend_threaded.emitter import Code
-from cnnrt_backend_threaded.machine_code import function_address
+from cnnrt_backend_threaded.machine_code import CodeRequest, function_addresses
 from cnnrt_backend_threaded.target import host_target
 
 Native = Callable[[int, int], None]
@@ -137,10 +137,14 @@ def _rate(what: str, key: tuple[int, ...], emit: Callable[..., None], arrays: Se
     Other work on the machine makes it slower, never faster.
     """
 
-    def write(code: Code) -> None:
+    def write() -> str:
+        code = Code(host_target())
         emit(code, *key)
+        code.finish()
+        return code.text()
 
-    address = function_address(host_target(), ("machine_limits", what, key), write, what)
+    request = CodeRequest(host_target(), ("machine_limits", what, key), None, ("kernel",), write, what)
+    address = function_addresses(request)["kernel"]
     word = ctypes.c_int64
     native = ctypes.CFUNCTYPE(None, ctypes.c_void_p, word, word, word)(address)
     outs = [_ones(host_target().lanes) for _ in arrays]
