@@ -42,6 +42,7 @@ from cnnrt_layers.mat_mul import MatMul
 from cnnrt_layers.max_unpool import MaxUnpool
 from cnnrt_layers.mvn import MVN
 from cnnrt_layers.normalize import Normalize
+from cnnrt_layers.mish import Mish
 from cnnrt_layers.pad import Pad
 from cnnrt_layers.permute import Permute
 from cnnrt_layers.pooling import Pooling
@@ -102,6 +103,7 @@ __all__ = [
     "LogSoftmax",
     "MatMul",
     "MaxUnpool",
+    "Mish",
     "Normalize",
     "PReLU",
     "Pad",
@@ -158,6 +160,7 @@ def cnnrt_layers() -> Sequence[type[Layer]]:
         Swish,
         Clip,
         Softplus,
+        Mish,
         Softsign,
         GELU,
         Threshold,

@@ -29,15 +29,22 @@ _LAYERS: Mapping[str, tuple[str, Mapping[str, KeyValue]]] = {
 _LINEAR = "linear"
 
 
-def activate(network: Network, section: Section, value: Value, default: str) -> Value:
-    """Return the value behind the section's activation; one that is not supported is a problem."""
+def activation_of(section: Section, default: str) -> str | None:
+    """Return the activation that a section states; one that is not supported is a problem, and none is returned."""
     name = section.text("activation", default)
     if name == _LINEAR:
-        return value
-    if name not in _LAYERS:
-        section.problem(
-            f"the activation {quoted(name)} is not supported", "activation", hint=nearest(name, (_LINEAR, *_LAYERS))
-        )
+        return None
+    if name in _LAYERS:
+        return name
+    section.problem(
+        f"the activation {quoted(name)} is not supported", "activation", hint=nearest(name, (_LINEAR, *_LAYERS))
+    )
+    return None
+
+
+def activate(network: Network, section: Section, value: Value, name: str | None) -> Value:
+    """Return the value behind an activation that `activation_of` gave."""
+    if name is None:
         return value
     kind, keys = _LAYERS[name]
     return network.add(kind, f"{name}_{section.number}", [value], value.shape, keys)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from cnnrt_import_darknet.activations import activate
+from cnnrt_import_darknet.activations import activate, activation_of
 from cnnrt_import_darknet.cfg import Section
 from cnnrt_import_darknet.network import Network, Value
 from netfile_spec.problems import quoted
@@ -49,7 +49,7 @@ def softmax(network: Network, section: Section) -> Value:
 
 def activation(network: Network, section: Section) -> Value:
     """Make a layer of an activation alone."""
-    return activate(network, section, network.value, "linear")
+    return activate(network, section, network.value, activation_of(section, "linear"))
 
 
 def logistic(network: Network, section: Section) -> Value:

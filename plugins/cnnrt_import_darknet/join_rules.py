@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from cnnrt_import_darknet.activations import activate
+from cnnrt_import_darknet.activations import activate, activation_of
 from cnnrt_import_darknet.cfg import Section
 from cnnrt_import_darknet.network import Network, Value, failed
 
 
 def shortcut(network: Network, section: Section) -> Value:
     """Make a sum of the layer before and earlier ones of the same shape, and the activation."""
+    activation = activation_of(section, "linear")
     value = network.value
     if section.text("weights_type", "none") != "none":
         section.problem("a weighted sum is not supported", "weights_type", expected="weights_type=none")
@@ -23,7 +24,7 @@ def shortcut(network: Network, section: Section) -> Value:
         section.problem(f"adds values of different shapes ({shapes})", "from", expected="equal shapes")
         return failed(section, value.shape)
     result = network.add("Eltwise", f"shortcut_{section.number}", [value, *found], value.shape)
-    return activate(network, section, result, "linear")
+    return activate(network, section, result, activation)
 
 
 def route(network: Network, section: Section) -> Value:
@@ -62,6 +63,7 @@ def _part(network: Network, section: Section, value: Value, groups: int, group: 
 
 def scale_channels(network: Network, section: Section) -> Value:
     """Make a product: each channel of an earlier value with the one number that the layer before has for it."""
+    activation = activation_of(section, "linear")
     value = network.value
     other = network.earlier(section, section.integer("from", 0, least=-(2**31)), "from")
     if section.flag("scale_wh"):
@@ -74,11 +76,12 @@ def scale_channels(network: Network, section: Section) -> Value:
         )
         return failed(section, other.shape)
     result = network.add("Eltwise", f"scale_{section.number}", [other, value], other.shape, {"operation": "prod"})
-    return activate(network, section, result, "linear")
+    return activate(network, section, result, activation)
 
 
 def sam(network: Network, section: Section) -> Value:
     """Make a product of the layer before and an earlier one of the same shape."""
+    activation = activation_of(section, "linear")
     value = network.value
     other = network.earlier(section, section.integer("from", 0, least=-(2**31)), "from")
     if other is None or value.failed or other.failed:
@@ -88,7 +91,7 @@ def sam(network: Network, section: Section) -> Value:
         section.problem(f"multiplies {shapes}", "from", expected="equal shapes")
         return failed(section, value.shape)
     result = network.add("Eltwise", f"sam_{section.number}", [value, other], value.shape, {"operation": "prod"})
-    return activate(network, section, result, "linear")
+    return activate(network, section, result, activation)
 
 
 def upsample(network: Network, section: Section) -> Value:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 
 from cnnrt.layer import Array
-from cnnrt_import_darknet.activations import activate
+from cnnrt_import_darknet.activations import activate, activation_of
 from cnnrt_import_darknet.cfg import Section
 from cnnrt_import_darknet.network import Maker, Network, Value, failed
 from netfile_spec import Value as KeyValue
@@ -20,6 +20,7 @@ _LARGEST = 2**31 - 1
 
 def convolutional(network: Network, section: Section) -> Value:
     """Make a Convolution, the BatchNorm that `batch_normalize` stands for, and the activation."""
+    activation = activation_of(section, "logistic")
     filters = section.integer("filters", 1, least=1)
     size = section.integer("size", 1, least=1)
     stride = section.integer("stride", 1, least=1)
@@ -62,11 +63,12 @@ def convolutional(network: Network, section: Section) -> Value:
     if norm is None:
         weights["bias"] = bias
     result = network.add("Convolution", f"conv_{section.number}", [value], (filters, *sizes), keys, weights)
-    return activate(network, section, _normalised(network, section, result, norm), "logistic")
+    return activate(network, section, _normalised(network, section, result, norm), activation)
 
 
 def connected(network: Network, section: Section) -> Value:
     """Make a FullyConnected, the BatchNorm that `batch_normalize` stands for, and the activation."""
+    activation = activation_of(section, "logistic")
     outputs = section.integer("output", 1, least=1)
     value = network.value
     if value.failed:
@@ -83,7 +85,7 @@ def connected(network: Network, section: Section) -> Value:
     if norm is None:
         weights["bias"] = bias
     result = network.add("FullyConnected", f"connected_{section.number}", [value], (outputs,), {}, weights)
-    return activate(network, section, _normalised(network, section, result, norm), "logistic")
+    return activate(network, section, _normalised(network, section, result, norm), activation)
 
 
 def maxpool(network: Network, section: Section) -> Value:

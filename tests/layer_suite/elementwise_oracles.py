@@ -111,6 +111,7 @@ ELEMENTWISE = {
     "power": by_value(lambda layer, x: real_power(layer.shift + layer.scale * x, layer.power)),
     "selu": by_value(lambda layer, x: layer.gamma * elu(layer.alpha, x)),
     "sigmoid": by_value(lambda layer, x: sigmoid(x)),
+    "mish": by_value(lambda layer, x: x * math.tanh(max(x, 0.0) + math.log1p(math.exp(-abs(x))))),
     "softplus": by_value(lambda layer, x: max(x, 0.0) + math.log1p(math.exp(-abs(x)))),
     "softsign": by_value(lambda layer, x: x / (1 + abs(x))),
     "swish": by_value(lambda layer, x: x * sigmoid(layer.beta * x)),
