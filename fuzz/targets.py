@@ -15,6 +15,7 @@ from fuzz import (
     planted_faults,
     tensorflow,
 )
+from fuzz import arrays, caffe, darknet, image, labels, model_folder, netfile, parameters, planted_faults
 from fuzz.target import Target
 
 TARGETS = (
@@ -25,6 +26,7 @@ TARGETS = (
     caffe.CAFFEMODEL,
     caffe.MEAN,
     tensorflow.TARGET,
+    darknet.TARGET,
     arrays.NPY,
     arrays.NPZ,
     image.TARGET,

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from cnnrt_import_darknet.activations import activate, activation_of
 from cnnrt_import_darknet.cfg import Section
 from cnnrt_import_darknet.network import Network, Value, failed
+from netfile_spec import Value as KeyValue
 
 
 def shortcut(network: Network, section: Section) -> Value:
@@ -104,7 +105,8 @@ def upsample(network: Network, section: Section) -> Value:
         return _not_an_image(section, value)
     channels, rows, columns = value.shape
     shape = (channels, rows * stride, columns * stride)
-    return network.add("Resize", f"upsample_{section.number}", [value], shape, {"scale": stride})
+    keys: dict[str, KeyValue] = {"scale": stride, "coordinates": "asymmetric", "rounding": "floor"}
+    return network.add("Resize", f"upsample_{section.number}", [value], shape, keys)
 
 
 def reorg(network: Network, section: Section) -> Value:

@@ -24,6 +24,7 @@ READERS = (
     "prototxt",
     "caffemodel",
     "binaryproto",
+    "darknet",
     "graphdef",
     "parameters-cnnrt",
     "parameters-cnndroid",
