@@ -18,15 +18,17 @@ if TYPE_CHECKING:
     from cnnrt.errors import CnnrtError, CnnrtWarning
     from cnnrt.hookspecs import hookimpl
     from cnnrt.net import Net
+    from cnnrt.torch_modules import from_torch
 
 __version__ = "0.1.0"
-__all__ = ["CnnrtError", "CnnrtWarning", "Net", "__version__", "convert", "hookimpl"]
+__all__ = ["CnnrtError", "CnnrtWarning", "Net", "__version__", "convert", "from_torch", "hookimpl"]
 
 _HOMES = {
     "CnnrtError": "cnnrt.errors",
     "CnnrtWarning": "cnnrt.errors",
     "Net": "cnnrt.net",
     "convert": "cnnrt.conversion",
+    "from_torch": "cnnrt.torch_modules",
     "hookimpl": "cnnrt.hookspecs",
 }
 

@@ -16,6 +16,7 @@ from fuzz import (
     tensorflow,
 )
 from fuzz import arrays, caffe, darknet, image, labels, model_folder, netfile, parameters, planted_faults
+from fuzz import arrays, caffe, darknet, image, labels, model_folder, netfile, parameters, planted_faults, pytorch
 from fuzz.target import Target
 
 TARGETS = (
@@ -27,6 +28,8 @@ TARGETS = (
     caffe.MEAN,
     tensorflow.TARGET,
     darknet.TARGET,
+    pytorch.CHECKPOINT,
+    pytorch.SAFETENSORS,
     arrays.NPY,
     arrays.NPZ,
     image.TARGET,

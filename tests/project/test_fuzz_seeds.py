@@ -26,6 +26,8 @@ READERS = (
     "binaryproto",
     "darknet",
     "graphdef",
+    "pytorch",
+    "safetensors",
     "parameters-cnnrt",
     "parameters-cnndroid",
     "npy",
