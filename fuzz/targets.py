@@ -6,6 +6,7 @@ from fuzz import (
     archive,
     arrays,
     caffe,
+    darknet,
     image,
     labels,
     model_folder,
@@ -13,10 +14,9 @@ from fuzz import (
     parameters,
     pickled,
     planted_faults,
+    pytorch,
     tensorflow,
 )
-from fuzz import arrays, caffe, darknet, image, labels, model_folder, netfile, parameters, planted_faults
-from fuzz import arrays, caffe, darknet, image, labels, model_folder, netfile, parameters, planted_faults, pytorch
 from fuzz.target import Target
 
 TARGETS = (
