@@ -40,9 +40,9 @@ from cnnrt_layers.log_softmax import LogSoftmax
 from cnnrt_layers.lrn import LRN
 from cnnrt_layers.mat_mul import MatMul
 from cnnrt_layers.max_unpool import MaxUnpool
+from cnnrt_layers.mish import Mish
 from cnnrt_layers.mvn import MVN
 from cnnrt_layers.normalize import Normalize
-from cnnrt_layers.mish import Mish
 from cnnrt_layers.pad import Pad
 from cnnrt_layers.permute import Permute
 from cnnrt_layers.pooling import Pooling
