@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Protocol, Self
 import attrs
 from attrs import field
 
-from cnnrt.layer import Array
+from cnnrt.layer import Array, Shape
 from cnnrt.layer_call import LayerCall
 from cnnrt.source_digest import source_digest
 from cnnrt.tensor import PLAIN, TensorType
@@ -163,9 +163,33 @@ class Kernel(abc.ABC):
         """
         return weights
 
+    def pack_stored(self, call: LayerCall, stored: StoredWeights) -> Packed:
+        """Return the same as `pack`, from the weights where they are stored: by default all are read first.
+
+        A kernel that packs rows one after the other saves the memory for a second copy of all weights.
+        """
+        return self.pack(call, stored.load())
+
     def packing(self, call: LayerCall) -> Hashable:
         """Return what else than the layer and the shapes of its weights decides how they are packed."""
         return ()
+
+
+class StoredWeights(Protocol):
+    """A layer's weights where they are stored: read as a whole, or so many rows at a time."""
+
+    @property
+    def shapes(self) -> Mapping[str, Shape]:
+        """Their (logical) shapes by name."""
+
+    def load(self) -> dict[str, Array]:
+        """Return all of them as float32 arrays."""
+
+    def rows(self, name: str, first: int, last: int, out: Array | None = None) -> Array:
+        """Return the rows from `first` to before `last` along the first axis, in float32 and C order.
+
+        `out`: a flat float32 array, at least as large, whose start they fill. May be called from several threads.
+        """
 
 
 HostFunction = Callable[[Sequence[Array], Sequence[Array], Packed, Array], None]

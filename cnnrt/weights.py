@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from weakref import WeakValueDictionary
@@ -24,7 +25,9 @@ from cnnrt.backend import Kernel, Packed
 from cnnrt.errors import ParameterFileError, PluginError
 from cnnrt.layer import Array, Layer, Shape, shape_text
 from cnnrt.layer_call import LayerCall
+from cnnrt.stored_weights import RowsOfFile
 from netfile_spec import open_parameters
+from netfile_spec.parameters.parameter_file import TensorParts
 
 MIB = 1 << 20
 
@@ -64,40 +67,45 @@ class WeightSource:
         return 4 * sum(math.prod(shape) for shape in self.shapes.values())
 
     def load(self, shapes: Mapping[str, Shape]) -> dict[str, Array]:
-        """Return the weights as float32 arrays of the given (logical) shapes, read now.
+        """Return the weights as float32 arrays of the given (logical) shapes, read now; see `opened`."""
+        with self.opened(shapes) as stored:
+            return stored.load()
 
-        Raises ParameterFileError where the file holds something else than when the network was built.
+    @contextmanager
+    def opened(self, shapes: Mapping[str, Shape]) -> Iterator[RowsOfFile]:
+        """Give the weights, in float32 and of the given (logical) shapes, to be read inside the block.
+
+        Raises ParameterFileError where the file holds something else than when the network was built, and at the
+        block's end where what was read is damaged.
         """
-        weights = self._read(shapes)
-        if self.folded:
-            # What is infinite or not a number goes on as it would without folding.
-            with np.errstate(all="ignore"):
-                self._multiply(weights)
-        return weights
-
-    def _multiply(self, weights: dict[str, Array]) -> None:
-        """Multiply what is folded into the weights: in float64, rounded once."""
-        factor: Array = np.ones(1)
-        offset: Array = np.asarray(weights.get("bias", 0), np.float64)
-        for folded in self.folded:
-            next_factor, next_offset = folded.terms()
-            factor, offset = next_factor * factor, next_factor * offset + next_offset
-        weight = weights["weight"]
-        # In place, where NumPy converts in small blocks: no second copy of the weights.
-        np.multiply(weight, factor.reshape(-1, *[1] * (weight.ndim - 1)), out=weight, casting="same_kind")
-        weights["bias"] = offset.astype(np.float32)
-
-    def _read(self, shapes: Mapping[str, Shape]) -> dict[str, Array]:
         with open_parameters(self.path) as file:
             now = dict(enumerate(tuple(t.shape) for t in file.tensors))
             if any(now.get(tensor.index) != tensor.shape for tensor in self.tensors.values()):
                 raise ParameterFileError(
                     f"{self.path}: the file has changed since the network was read; make a new Net"
                 )
-            return {
-                name: np.ascontiguousarray(file.load(tensor.index), np.float32).reshape(shapes[name])
-                for name, tensor in self.tensors.items()
-            }
+            tensors = {name: file.parts(tensor.index) for name, tensor in self.tensors.items()}
+            stored = RowsOfFile(tensors, {name: shapes[name] for name in tensors})
+            if self.folded:
+                stored = self._multiplied(stored, tensors, shapes)
+            yield stored
+            stored.finish()
+
+    def _multiplied(
+        self, stored: RowsOfFile, tensors: Mapping[str, TensorParts], shapes: Mapping[str, Shape]
+    ) -> RowsOfFile:
+        """Return the weights with what is folded into them: in float64, rounded once."""
+        channels = (self.folded[0].channels,)
+        bias = stored.rows("bias", 0, *channels) if "bias" in tensors else 0
+        with np.errstate(all="ignore"):
+            factor: Array = np.ones(1)
+            offset: Array = np.asarray(bias, np.float64)
+            for folded in self.folded:
+                next_factor, next_offset = folded.terms()
+                factor, offset = next_factor * factor, next_factor * offset + next_offset
+            rounded = offset.astype(np.float32)
+        own = {name: shapes[name] for name in tensors}
+        return RowsOfFile(tensors, {**own, "bias": channels}, factor, rounded)
 
 
 @attrs.frozen
@@ -189,8 +197,10 @@ class WeightHandle:
         return self._packed
 
     def _load(self) -> Packed:
-        raw = self._source.load(self._call.weight_shapes) if self._source else {}
-        return self._kernel.pack(self._call, raw)
+        if self._source is None:
+            return self._kernel.pack(self._call, {})
+        with self._source.opened(self._call.weight_shapes) as stored:
+            return self._kernel.pack_stored(self._call, stored)
 
 
 class WeightStore:

@@ -7,9 +7,12 @@ runs from its first to its last step without returning to Python.
 from __future__ import annotations
 
 from importlib.util import find_spec
+from typing import TYPE_CHECKING
 
-from cnnrt.backend import Backend, Kernel
 from cnnrt.hookspecs import hookimpl
+
+if TYPE_CHECKING:
+    from cnnrt.backend import Backend, Kernel
 
 plugin_api = 1
 

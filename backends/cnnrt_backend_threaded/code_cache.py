@@ -7,10 +7,10 @@ used for longest goes when the folder grows beyond its bound.
 
 from __future__ import annotations
 
+import itertools
 import logging
 import os
 import time
-from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -25,8 +25,12 @@ BOUND = 256 << 20
 """Bytes of all entries."""
 KEPT = 0.75
 """Of the bound, when some have to go: so that not every new entry makes room again."""
+LOOKING = 32
+"""Entries that a process writes until it looks again how large the folder is; it does so at the first, too."""
 ABANDONED_SECONDS = 3600
 """After that, an unfinished file belongs to a process that is gone."""
+
+_written = itertools.count()
 
 
 def map_cached(key: str) -> dict[str, int] | None:
@@ -52,11 +56,11 @@ def map_cached(key: str) -> dict[str, int] | None:
 def keep(key: str, image: CodeImage) -> None:
     """Keep an image under a key, if that is possible."""
     folder = cache_folder("code")
-    if folder and write_cached(folder / f"{key}.image", to_file(image, key)):
+    if folder and write_cached(folder / f"{key}.image", to_file(image, key)) and next(_written) % LOOKING == 0:
         _make_room(folder)
 
 
-def map_image(image: CodeImage) -> Mapping[str, int]:
+def map_image(image: CodeImage) -> dict[str, int]:
     """Return the addresses of an image's functions, mapped now. Raises OSError."""
     address = map_copy(image.code)
     return {name: address + offset for name, offset in image.entries.items()}

@@ -1,4 +1,4 @@
-"""From LLVM's intermediate representation to a code image. The only module that loads LLVM, next to `target.py`."""
+"""From LLVM's intermediate representation to a code image. The only module beside `target.py` that loads LLVM."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from llvmlite import binding
 from cnnrt_backend_threaded.code_image import CodeImage
 from cnnrt_backend_threaded.elf_object import read_object
 from cnnrt_backend_threaded.linker import link
-from cnnrt_backend_threaded.target import Target
+from cnnrt_backend_threaded.processor_target import Target
 
 
 def compile_module(text: str, target: Target, names: Sequence[str]) -> CodeImage:
@@ -38,6 +38,5 @@ def _machine(target: Target) -> Any:
     """Return LLVM's code generator for a target."""
     binding.initialize_all_targets()
     binding.initialize_all_asmprinters()
-    binding.initialize_native_asmparser()  # inline assembly
     chosen = binding.Target.from_triple(target.triple)
     return chosen.create_target_machine(cpu=target.cpu, features=target.features, opt=3, reloc="pic", codemodel="small")

@@ -47,8 +47,11 @@ class ControlFlow:
 
     def argument(self, number: int) -> Value:
         """Return the address of a buffer of float32: inputs, outputs, packed weights, workspace, in this order."""
-        address = self.build.load(self.build.gep(self._arguments, [llvm.I64(number)]))
-        return self.build.inttoptr(address, llvm.FLOATS)
+        return self.build.inttoptr(self.number(number), llvm.FLOATS)
+
+    def number(self, number: int) -> Value:
+        """Return an argument that is an index, not a buffer."""
+        return self.build.load(self.build.gep(self._arguments, [llvm.I64(number)]))
 
     def finish(self) -> None:
         """End the kernel."""

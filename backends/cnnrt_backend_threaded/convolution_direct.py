@@ -9,21 +9,24 @@ multiples of 4096 bytes apart, a unit's are copied as well, a cache line further
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import attrs
 import numpy as np
 
-from cnnrt.backend import Device, Packed
+from cnnrt.backend import Device, Packed, StoredWeights
 from cnnrt.layer import Array
 from cnnrt.layer_call import LayerCall
-from cnnrt_backend_threaded.aligned import aligned_floats
+from cnnrt.stored_weights import HeldWeights
 from cnnrt_backend_threaded.convolution_geometry import ConvolutionGeometry, convolution_geometry
 from cnnrt_backend_threaded.cost_model import product_seconds
 from cnnrt_backend_threaded.emitter import FLOATS, I64, Code, Index, Value
+from cnnrt_backend_threaded.machine_code import CodeRequest
 from cnnrt_backend_threaded.native_kernel import NativeKernel, apply_folded
+from cnnrt_backend_threaded.packing_code import packing_request
 from cnnrt_backend_threaded.register_tile import Tile, add_products, choose_tile
 from cnnrt_backend_threaded.target import Machine
+from cnnrt_backend_threaded.weight_packing import common_lanes, pack_panels
 
 LINE = 16
 """Floats of a cache line."""
@@ -106,9 +109,19 @@ class DirectConvolution(NativeKernel):
         return 4 * outputs * (p.geometry.depth + 1)
 
     def pack(self, call: LayerCall, weights: Mapping[str, Array]) -> Packed:
+        """Return the same as `pack_stored`."""
+        return self.pack_stored(call, HeldWeights(weights))
+
+    def pack_stored(self, call: LayerCall, stored: StoredWeights) -> Packed:
         """Return panels [group, panel, kernel row, kernel column, input, output] and biases, outputs filled up by 0."""
         p = plan(call, self.machine)
-        return pack_panels(weights, p.geometry, p.tile.vectors * self.machine.target.lanes)
+        g, outputs = p.geometry, p.tile.vectors * self.machine.target.lanes
+        packed, biases = pack_panels(stored, g.groups, g.group_inputs, math.prod(g.kernel), outputs, self.machine.cores)
+        return packed.reshape(g.groups, p.panels, *g.kernel, g.group_inputs, outputs), biases
+
+    def packing_code(self, call: LayerCall) -> Sequence[CodeRequest]:
+        """Return the code that fills panels."""
+        return (packing_request(common_lanes(plan(call, self.machine).tile.vectors * self.machine.target.lanes)),)
 
     def units(self, call: LayerCall) -> int:
         """Return the parts of the panels × images × blocks of rows."""
@@ -200,22 +213,6 @@ def as_matrix_product(g: ConvolutionGeometry) -> ConvolutionGeometry:
         return g
     pixels = g.images * g.input_size[0] * g.input_size[1]
     return attrs.evolve(g, images=1, input_size=(pixels, 1), output_size=(pixels, 1), dilation=(1, 1))
-
-
-def pack_panels(weights: Mapping[str, Array], g: ConvolutionGeometry, outputs: int) -> tuple[Array, Array]:
-    """Return panels of so many outputs [group, panel, kernel row, kernel column, input, output], and biases alike."""
-    panels = -(-g.group_outputs // outputs)
-    packed = aligned_floats((g.groups, panels, *g.kernel, g.group_inputs, outputs))
-    biases = aligned_floats((g.groups, panels, outputs))
-    packed[...], biases[...] = 0, 0
-    by_group = weights["weight"].reshape(g.groups, g.group_outputs, g.group_inputs, *g.kernel)
-    for panel in range(panels):
-        chosen = by_group[:, panel * outputs : (panel + 1) * outputs]
-        packed[:, panel, ..., : chosen.shape[1]] = chosen.transpose(0, 3, 4, 2, 1)
-        if "bias" in weights:
-            bias = weights["bias"].reshape(g.groups, -1)[:, panel * outputs : (panel + 1) * outputs]
-            biases[:, panel, : bias.shape[1]] = bias
-    return packed, biases
 
 
 def _fill_slab(code: Code, p: DirectPlan, source: Value, slab: Value, first_row: Index, end_row: Index) -> None:

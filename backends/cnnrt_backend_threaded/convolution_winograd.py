@@ -11,7 +11,7 @@ With points 0, ±3/4, ±3/2 they are a few times smaller than with 0, ±1, ±2; 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from typing import ClassVar
 
@@ -24,9 +24,13 @@ from cnnrt_backend_threaded.aligned import aligned_floats
 from cnnrt_backend_threaded.convolution_geometry import convolution_geometry
 from cnnrt_backend_threaded.cost_model import product_seconds
 from cnnrt_backend_threaded.emitter import FLOATS, I64, Code, Index, Value
+from cnnrt_backend_threaded.machine_code import CodeRequest
 from cnnrt_backend_threaded.native_kernel import NativeKernel, apply_folded
+from cnnrt_backend_threaded.packing_code import packing_request
 from cnnrt_backend_threaded.register_tile import add_products, cycles
+from cnnrt_backend_threaded.weight_packing import common_lanes, for_each
 from cnnrt_backend_threaded.winograd_matrices import Filtering, matrices
+from cnnrt_backend_threaded.winograd_packing import transform_panel, transform_request
 from cnnrt_backend_threaded.winograd_plan import VECTORS, WinogradPlan, plan_blocks
 from cnnrt_backend_threaded.winograd_tiles import place_of, read_tile, write_tile
 from cnnrt_backend_threaded.winograd_transform import apply_both_ways
@@ -105,23 +109,27 @@ class WinogradConvolution(NativeKernel):
     def pack(self, call: LayerCall, weights: Mapping[str, Array]) -> Packed:
         """Return G w G' as [group, panel, position, phase and input, output], computed in float64, and biases."""
         p = self.plan(call)
-        g, transform = p.geometry, matrices(self.filtering).weight
+        g = p.geometry
         packed = aligned_floats((g.groups, p.panels, p.positions, p.depth, p.outputs))
         biases = aligned_floats((g.groups, p.panels, p.outputs))
         biases[...] = 0
         by_group = weights["weight"].reshape(g.groups, g.group_outputs, g.group_inputs, *g.kernel)
-        for group in range(g.groups):
-            for panel in range(p.panels):  # one at a time: float64 needs room
-                chosen = _phases(by_group[group, panel * p.outputs : (panel + 1) * p.outputs], p.stride)
-                rows = np.tensordot(transform, chosen, axes=(1, 2))  # [row position, output, input, kernel column]
-                both = np.tensordot(rows, transform, axes=(3, 1))  # [row position, output, input, column position]
-                target = packed[group, panel]
-                target[..., len(chosen) :] = 0
-                target[..., : len(chosen)] = both.transpose(0, 3, 2, 1).reshape(p.positions, p.depth, -1)
-                if "bias" in weights:
-                    bias = weights["bias"].reshape(g.groups, -1)[group, panel * p.outputs : (panel + 1) * p.outputs]
-                    biases[group, panel, : len(bias)] = bias
+        if "bias" in weights:
+            biases.reshape(g.groups, -1)[:, : g.group_outputs] = weights["bias"].reshape(g.groups, -1)
+
+        def transform(place: tuple[int, int]) -> None:
+            group, panel = place
+            chosen = _phases(by_group[group, panel * p.outputs : (panel + 1) * p.outputs], p.stride)
+            transform_panel(self.filtering, chosen, packed[group, panel])
+
+        places = [(group, panel) for group in range(g.groups) for panel in range(p.panels)]
+        for_each(transform, places, self.machine.cores, packed.nbytes)
         return packed, biases
+
+    def packing_code(self, call: LayerCall) -> Sequence[CodeRequest]:
+        """Return the code that fills panels and transforms them."""
+        lanes = common_lanes(self.plan(call).outputs)
+        return packing_request(lanes), transform_request(self.filtering, lanes)
 
     def units(self, call: LayerCall) -> int:
         """Return parts of the panels × blocks of tiles."""
@@ -212,13 +220,13 @@ class WinogradFive(WinogradConvolution):
 
 
 def _phases(weight: Array, stride: int) -> Array:
-    """Return (outputs, inputs, rows, columns) as (outputs, phases and inputs, taps, taps) in float64.
+    """Return (outputs, inputs, rows, columns) as (outputs, phases and inputs, taps, taps).
 
     Phases are counted row by row; taps that the kernel lacks are 0.
     """
     outputs, inputs, size, _ = weight.shape
     taps = -(-size // stride)
-    whole = np.zeros((outputs, inputs, taps * stride, taps * stride))
+    whole = np.zeros((outputs, inputs, taps * stride, taps * stride), np.float32)
     whole[:, :, :size, :size] = weight
     by_phase = whole.reshape(outputs, inputs, taps, stride, taps, stride).transpose(0, 3, 5, 1, 2, 4)
     return by_phase.reshape(outputs, stride * stride * inputs, taps, taps)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -155,6 +156,32 @@ class Code(ControlFlow):
     def zero(self) -> Value:
         """Return a vector of zeros."""
         return llvm.ir.Constant(self.vector, None)
+
+    def float_value(self, value: float) -> Value:
+        """Return one float32, a constant."""
+        return llvm.FLOAT(value)
+
+    def double_constant(self, value: float) -> Value:
+        """Return a float64 vector, as many lanes as others, with the same number in all of them."""
+        return llvm.ir.Constant(self._doubles(), [llvm.DOUBLE(value)] * self.lanes)
+
+    def doubled(self, vector: Value) -> Value:
+        """Return a vector in float64."""
+        return self.build.fpext(vector, self._doubles())
+
+    def halved(self, vector: Value) -> Value:
+        """Return a float64 vector rounded to float32."""
+        return self.build.fptrunc(vector, self.vector)
+
+    def _doubles(self) -> Any:
+        return llvm.ir.VectorType(llvm.DOUBLE, self.lanes)
+
+    def lanes_where(self, conditions: Sequence[Value]) -> Value:
+        """Return a vector of conditions, one for each lane."""
+        vector = llvm.ir.Constant(self._mask_type, llvm.ir.Undefined)
+        for lane, condition in enumerate(conditions):
+            vector = self.build.insert_element(vector, condition, llvm.I32(lane))
+        return vector
 
     def splat(self, value: Value) -> Value:
         """Return a vector with one value in all lanes."""

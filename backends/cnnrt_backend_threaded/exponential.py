@@ -11,8 +11,8 @@ import math
 from cnnrt_backend_threaded.emitter import Code, Value
 from cnnrt_backend_threaded.llvm import llvm
 
-LOWEST = -87.0
-"""Below, the result is no normal float32, and 0 is given."""
+LOWEST = -87.33654
+"""Just above the logarithm of the smallest normal float32: below, 0 is given."""
 ROUND = 1.5 * 2.0**23
 """Added to a small number, it leaves the nearest integer in the last bits of the sum."""
 LOG_2_HIGH, LOG_2_LOW = 0.693359375, -2.12194440e-4

@@ -13,18 +13,20 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, cast
 
 import attrs
-import numpy as np
 
-from cnnrt.backend import Device, Packed
+from cnnrt.backend import Device, Packed, StoredWeights
 from cnnrt.layer import Array, Shape
 from cnnrt.layer_call import LayerCall
+from cnnrt.stored_weights import HeldWeights
 from cnnrt.tensor import PLAIN
-from cnnrt_backend_threaded.aligned import aligned_floats
 from cnnrt_backend_threaded.cost_model import product_seconds
 from cnnrt_backend_threaded.emitter import FLOATS, I64, Code, Index, Value
+from cnnrt_backend_threaded.machine_code import CodeRequest
 from cnnrt_backend_threaded.native_kernel import CHANNELS_LAST, NativeKernel, apply_folded
+from cnnrt_backend_threaded.packing_code import packing_request
 from cnnrt_backend_threaded.register_tile import add_products, cycles, most_pixels
 from cnnrt_backend_threaded.target import Machine
+from cnnrt_backend_threaded.weight_packing import common_lanes, pack_panels
 
 if TYPE_CHECKING:
     from cnnrt_layers.fully_connected import FullyConnected
@@ -101,21 +103,21 @@ class PanelProduct(NativeKernel):
         return 4 * p.panels * p.panel_outputs * (p.features + 1)
 
     def pack(self, call: LayerCall, weights: Mapping[str, Array]) -> Packed:
+        """Return the same as `pack_stored`."""
+        return self.pack_stored(call, HeldWeights(weights))
+
+    def pack_stored(self, call: LayerCall, stored: StoredWeights) -> Packed:
         """Return panels [panel, feature, output] and biases, filled up with zeros."""
         p = plan(call, self.machine)
-        packed = aligned_floats((p.panels, p.features, p.panel_outputs))
-        biases = aligned_floats((p.panels, p.panel_outputs))
-        biases[...] = 0
-        if "bias" in weights:
-            biases.reshape(-1)[: p.outputs] = weights["bias"]
         image = _image(call)
-        for panel, target in enumerate(packed):  # one at a time: no second copy of all weights
-            rows = weights["weight"][panel * p.panel_outputs : (panel + 1) * p.panel_outputs]
-            if image:
-                rows = np.moveaxis(rows.reshape(len(rows), *image), 1, 3).reshape(len(rows), p.features)
-            target[:, : len(rows)] = rows.T
-            target[:, len(rows) :] = 0
-        return packed, biases
+        channels = image[0] if image else p.features
+        positions = math.prod(image[1:])
+        packed, biases = pack_panels(stored, 1, channels, positions, p.panel_outputs, self.machine.cores)
+        return packed.reshape(p.panels, p.features, p.panel_outputs), biases.reshape(p.panels, p.panel_outputs)
+
+    def packing_code(self, call: LayerCall) -> Sequence[CodeRequest]:
+        """Return the code that fills panels."""
+        return (packing_request(common_lanes(plan(call, self.machine).panel_outputs)),)
 
     def units(self, call: LayerCall) -> int:
         """Return panels × blocks of images."""

@@ -7,15 +7,22 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterable, Iterator
+from concurrent.futures import Future
+from contextlib import suppress
 
 import attrs
 
 from cnnrt_backend_threaded.code_cache import keep, map_cached, map_image
+from cnnrt_backend_threaded.code_image import CodeImage
 from cnnrt_backend_threaded.code_key import code_key
+from cnnrt_backend_threaded.compile_children import CompileChildren, CompileFailure, children_possible
 from cnnrt_backend_threaded.target import Target
 
 log = logging.getLogger("cnnrt.threaded")
+
+WORTH_CHILDREN = 4
+"""Modules from which on starting other processes takes less time than it saves."""
 
 _functions: dict[tuple[Target, Hashable], dict[str, int]] = {}
 _lock = threading.Lock()
@@ -50,6 +57,45 @@ def function_addresses(request: CodeRequest) -> dict[str, int]:
         return _known(request) or _compiled(request)
 
 
+def compile_ahead(requests: Iterable[CodeRequest], processes: int) -> None:
+    """Compile what is not there yet, if it is much, in so many other processes.
+
+    What cannot be written or compiled is passed over: `function_addresses` tells why.
+    """
+    with _lock:
+        missing = [request for request in requests if _known(request) is None]
+        if len(missing) < WORTH_CHILDREN or not children_possible():
+            return
+        started = time.perf_counter()
+        with suppress(OSError), CompileChildren(min(processes, len(missing))) as children:
+            for request, disk_key, image in list(_begun(missing, children)):
+                with suppress(CompileFailure):
+                    _functions[request.target, request.key] = _kept(image.result(), disk_key)
+        log.debug("%d kernels compiled ahead in %.1f ms", len(missing), (time.perf_counter() - started) * 1e3)
+
+
+def _begun(
+    requests: Iterable[CodeRequest], children: CompileChildren
+) -> Iterator[tuple[CodeRequest, str | None, Future[CodeImage]]]:
+    """Write modules and hand them to the children."""
+    for request in requests:
+        try:
+            text = request.write()
+        except Exception as error:
+            log.debug("%s: not compiled ahead: %s", request.what, error)
+            continue
+        disk_key = request.disk_key or text_key(text, request)
+        if request.disk_key or not (disk_key and map_cached(disk_key)):
+            yield request, disk_key, children.compile(text, request.target, request.names)
+
+
+def _kept(image: CodeImage, disk_key: str | None) -> dict[str, int]:
+    """Keep an image on disk and map it."""
+    if disk_key:
+        keep(disk_key, image)
+    return map_image(image)
+
+
 def _known(request: CodeRequest) -> dict[str, int] | None:
     """Return what is mapped already or kept on disk."""
     found = _functions.get((request.target, request.key))
@@ -69,10 +115,7 @@ def _compiled(request: CodeRequest) -> dict[str, int]:
     disk_key = request.disk_key or text_key(text, request)
     found = map_cached(disk_key) if disk_key and not request.disk_key else None
     if found is None:
-        image = compile_module(text, request.target, request.names)
-        if disk_key:
-            keep(disk_key, image)
-        found = dict(map_image(image))
+        found = _kept(compile_module(text, request.target, request.names), disk_key)
         finished = time.perf_counter()
         log.debug(
             "%s: written in %.1f ms, compiled in %.1f ms",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import abc
 import operator
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from cnnrt.backend import Kernel, Packed
 from cnnrt.layer import Array, Shape
@@ -87,6 +87,10 @@ class NativeKernel(Kernel):
             return code.text()
 
         return CodeRequest(target, key, disk_key, ("kernel",), write, f"{layer_name}: {self.name}")
+
+    def packing_code(self, call: LayerCall) -> Sequence[CodeRequest]:
+        """Return what code packing the weights of a call needs."""
+        return ()
 
     def address(self, call: LayerCall, layer_name: str) -> int:
         """Return the address of the function that computes units of a call."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from typing import cast
 
 import attrs
@@ -13,8 +13,9 @@ from cnnrt.backend import BufferSpec, Frame, Segment, Step, StepTimer
 from cnnrt.errors import CnnrtError
 from cnnrt.layer import Array
 from cnnrt_backend_threaded.aligned import aligned_words
+from cnnrt_backend_threaded.machine_code import CodeRequest, compile_ahead
 from cnnrt_backend_threaded.native_kernel import NativeKernel
-from cnnrt_backend_threaded.team_code import LINE, STEP_LINES
+from cnnrt_backend_threaded.team_code import LINE, STEP_LINES, team_request
 from cnnrt_backend_threaded.workers import workers
 
 
@@ -47,6 +48,7 @@ class ThreadedSegment:
     def __init__(self, segment: Segment, buffers: Sequence[BufferSpec], threads: int) -> None:
         self._steps = segment.steps
         self._threads = threads
+        compile_ahead(_code(segment.steps), threads)
         self._functions = [_compiled(step) for step in segment.steps]
         self._parts = _parts(segment.steps)
         self._spare: list[_Call] = []
@@ -170,6 +172,16 @@ def _parts(steps: Sequence[Step]) -> tuple[_Part, ...]:
     if first < len(steps):
         parts.append(_Part(first, len(steps) - first))
     return tuple(parts)
+
+
+def _code(steps: Sequence[Step]) -> Iterator[CodeRequest]:
+    """Return all code that the steps and packing their weights need, and the team that runs them, each once."""
+    found: dict[Hashable, CodeRequest] = {"team": team_request()}
+    for step in steps:
+        if isinstance(step.kernel, NativeKernel):
+            for request in (step.kernel.code(step.call, step.layer_name), *step.kernel.packing_code(step.call)):
+                found.setdefault((request.target, request.key), request)
+    yield from found.values()
 
 
 def _compiled(step: Step) -> int:

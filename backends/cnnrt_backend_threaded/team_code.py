@@ -44,8 +44,14 @@ DONE, RANGES = LINE, STEP_LINES * LINE
 PAUSES = 256
 """Pauses between two offers of the processor to others: a thread that is waited for may need this very core."""
 
-PAUSE = {"x86_64": "pause", "amd64": "pause", "i686": "pause", "aarch64": "yield", "arm64": "yield"}
-"""The instruction that tells a processor that it is in a waiting loop, by architecture."""
+PAUSE = {
+    "x86_64": ("llvm.x86.sse2.pause",),
+    "amd64": ("llvm.x86.sse2.pause",),
+    "i686": ("llvm.x86.sse2.pause",),
+    "aarch64": ("llvm.aarch64.hint", 1),
+    "arm64": ("llvm.aarch64.hint", 1),
+}
+"""What tells a processor that it is in a waiting loop, by architecture: LLVM's name, and its number (YIELD on Arm)."""
 
 
 @attrs.frozen
@@ -66,15 +72,19 @@ class TeamCode:
 @functools.cache
 def team_code() -> TeamCode:
     """Return the functions for this process."""
-    target, names = host_target(), ("run", "serve", "pause")
-    disk_key = code_key("team", target)
-    found = function_addresses(CodeRequest(target, "team", disk_key, names, lambda: write_team(target), "team"))
+    found = function_addresses(team_request())
     word, place = ctypes.c_int64, ctypes.c_void_p
     return TeamCode(
         ctypes.CFUNCTYPE(None, place, place, word, word)(found["run"]),
         ctypes.CFUNCTYPE(word, place, word, word)(found["serve"]),
         ctypes.CFUNCTYPE(None, word)(found["pause"]),
     )
+
+
+def team_request() -> CodeRequest:
+    """Return the code of the functions for this machine."""
+    target, names = host_target(), ("run", "serve", "pause")
+    return CodeRequest(target, "team", code_key("team", target), names, lambda: write_team(target), "team of threads")
 
 
 def write_team(target: Target) -> str:
@@ -112,8 +122,12 @@ class _Words:
 
     def pause(self) -> None:
         """Tell the processor that this is a waiting loop."""
-        instruction = PAUSE.get(self.function.module.triple.partition("-")[0], "")
-        self.build.asm(llvm.ir.FunctionType(llvm.VOID, []), instruction, "~{memory}", [], True)
+        module = self.function.module
+        name, *numbers = PAUSE.get(module.triple.partition("-")[0], ("",))
+        if name:
+            kind = llvm.ir.FunctionType(llvm.VOID, [llvm.I32] * len(numbers))
+            intrinsic = module.globals.get(name) or llvm.ir.Function(module, kind, name)
+            self.build.call(intrinsic, [llvm.I32(n) for n in numbers])
 
     def wait(self, team: Any, ready: Any) -> None:
         """Pause until `ready()` emits a true condition, and offer the processor to others now and then."""

@@ -6,19 +6,70 @@ import mmap
 import sys
 import threading
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from netfile_spec.parameters.checksum import joined
 from netfile_spec.parameters.cnnrt_header import StoredTensor, header_of, pack_header, read_header
-from netfile_spec.parameters.parameter_file import ParameterFile
+from netfile_spec.parameters.parameter_file import ParameterFile, TensorParts, WholeTensor
 from netfile_spec.parameters.regular_file import RegularFile, damage
 from netfile_spec.parameters.written_beside import written_beside
 
 _BLOCK = 1 << 20  # the checksum finds a block in the cache that has just been read
+
+
+class StoredParts(TensorParts):
+    """A float32 tensor of a file in cnnrt's layout."""
+
+    def __init__(self, opened: Callable[[], AbstractContextManager[RegularFile]], stored: StoredTensor) -> None:
+        self.size = stored.info.nbytes // 4
+        self._opened = opened
+        self._stored = stored
+        self._checksums: dict[int, tuple[int, int]] = {}
+        """First value -> (end, CRC-32) of what was read."""
+
+    def read(self, first: int, out: NDArray[np.float32]) -> None:
+        """Read values into their place, and note their checksum."""
+        end = first + out.size
+        if not 0 <= first <= end <= self.size:
+            raise IndexError(f"values {first} to {end} of {self.size}")
+        crc32 = 0
+        raw = out.view(np.uint8)
+        with self._opened() as file:
+            for start in range(0, raw.size, _BLOCK):
+                part = raw[start : start + _BLOCK]
+                file.read_into(self._stored.offset + 4 * first + start, part)
+                crc32 = zlib.crc32(part.data, crc32)
+        self._checksums[first] = (end, crc32)
+
+    def finish(self) -> None:
+        """Join the checksums of the parts; gaps between them, and what overlaps, are read again."""
+        crc32, at = 0, 0
+        while at < self.size:
+            if at not in self._checksums:
+                following = min((first for first in self._checksums if first > at), default=self.size)
+                self.read(at, np.empty(min(following - at, _BLOCK // 4), np.float32))
+            end, own = self._checksums[at]
+            crc32 = joined(crc32, own, 4 * (end - at))
+            at = end
+        with self._opened() as file:
+            check(file.path, self._stored, crc32)
+
+
+def check(path: Path, stored: StoredTensor, crc32: int) -> None:
+    """Raise ParameterFileError where a tensor's checksum is not what the header says."""
+    if crc32 != stored.crc32:
+        raise damage(
+            path,
+            f"tensor {stored.info.name!r} is damaged: its checksum is {crc32:08x}, the header "
+            f"says {stored.crc32:08x}. Get or convert the file again",
+            at=stored.offset,
+        )
 
 
 class CnnrtParameterFile(ParameterFile):
@@ -37,6 +88,13 @@ class CnnrtParameterFile(ParameterFile):
         super().close()
         self._map = None
 
+    def parts(self, index_or_name: int | str) -> TensorParts:
+        """Return one tensor to be read in parts; those of float32 are read without a copy, and checked as they pass."""
+        index = self._find(index_or_name)
+        if self._stored[index].info.dtype != "float32" or sys.byteorder == "big":
+            return WholeTensor(self, index)
+        return StoredParts(self._open, self._stored[index])
+
     def _fill(self, file: RegularFile, index: int, out: NDArray[Any] | None, verify: bool) -> None:
         stored = self._stored[index]
         block = min(_BLOCK, stored.info.nbytes)
@@ -48,13 +106,8 @@ class CnnrtParameterFile(ParameterFile):
             file.read_into(stored.offset + start, part)
             if verify:
                 crc32 = zlib.crc32(part.data, crc32)
-        if verify and crc32 != stored.crc32:
-            raise damage(
-                file.path,
-                f"tensor {stored.info.name!r} is damaged: its checksum is {crc32:08x}, the header "
-                f"says {stored.crc32:08x}. Get or convert the file again",
-                at=stored.offset,
-            )
+        if verify:
+            check(file.path, stored, crc32)
         if out is not None and sys.byteorder == "big":
             out.byteswap(inplace=True)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import threading
 from abc import ABC, abstractmethod
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -26,6 +28,42 @@ class TensorInfo:
     shape: tuple[int, ...]
     dtype: str
     nbytes: int
+
+
+class TensorParts(ABC):
+    """A tensor that is read in parts. `size`: its values; they count in C order from 0."""
+
+    size: int
+
+    @abstractmethod
+    def read(self, first: int, out: NDArray[np.float32]) -> None:
+        """Fill `out` (one-dimensional, contiguous) with the values from `first` on, as float32."""
+
+    @abstractmethod
+    def finish(self) -> None:
+        """Verify what can be verified; what was not read by now is read for that."""
+
+
+class WholeTensor(TensorParts):
+    """A tensor that can only be decoded as a whole: the parts are copies of it."""
+
+    def __init__(self, file: ParameterFile, index: int) -> None:
+        self.size = math.prod(file.tensors[index].shape)
+        self._file = file
+        self._index = index
+        self._whole: NDArray[Any] | None = None
+        self._lock = threading.Lock()
+
+    def read(self, first: int, out: NDArray[np.float32]) -> None:
+        """Decode the tensor at the first call."""
+        with self._lock:
+            if self._whole is None:
+                self._whole = self._file.load(self._index).reshape(-1)
+        out[...] = self._whole[first : first + out.size]
+
+    def finish(self) -> None:
+        """Let go of the tensor; it was verified when it was decoded."""
+        self._whole = None
 
 
 class ParameterFile(ABC):
@@ -75,6 +113,13 @@ class ParameterFile(ABC):
         index = self._find(index_or_name)
         with self._open() as file:
             return self._view(file, index)
+
+    def parts(self, index_or_name: int | str) -> TensorParts:
+        """Return one tensor to be read in parts, from any thread and in any order.
+
+        Call its `finish` when all is read: only then is the checksum verified. Raises ParameterFileError.
+        """
+        return WholeTensor(self, self._find(index_or_name))
 
     def verify(self) -> None:
         """Check every byte that `load` would check, without keeping any; ParameterFileError says what is wrong."""

@@ -294,6 +294,7 @@ def test_without_a_folder_nothing_is_kept(monkeypatch: pytest.MonkeyPatch, image
 def test_what_was_not_used_for_longest_goes(folder: Path, image: CodeImage, monkeypatch: pytest.MonkeyPatch) -> None:
     size = len(to_file(image, KEY))
     monkeypatch.setattr(code_cache, "BOUND", 4 * size)
+    monkeypatch.setattr(code_cache, "LOOKING", 1)
     keys = [str(n) * 64 for n in range(5)]
     for age, key in enumerate(reversed(keys[:4])):
         keep(key, image)

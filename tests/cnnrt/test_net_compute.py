@@ -319,13 +319,13 @@ def test_preparing_for_other_shapes_packs_no_weights_anew(tmp_path: Path, monkey
     from cnnrt.weights import WeightSource
 
     loads: list[str] = []
-    original = WeightSource.load
+    original = WeightSource.opened
 
     def counted(self: WeightSource, *rest: Any) -> Any:
         loads.append(self.path.name)
         return original(self, *rest)
 
-    monkeypatch.setattr(WeightSource, "load", counted)
+    monkeypatch.setattr(WeightSource, "opened", counted)
     net = Net(write_chain(tmp_path))
     assert loads == []
     net.plan_for()

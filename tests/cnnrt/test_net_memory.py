@@ -73,13 +73,13 @@ def test_the_profile_shows_who_was_loaded_for_the_call(path: Path, monkeypatch: 
     from cnnrt.weights import WeightSource
 
     loads: list[str] = []
-    original = WeightSource.load
+    original = WeightSource.opened
 
     def counted(self: WeightSource, *rest: object) -> object:
         loads.append(self.path.stem)
         return original(self, *rest)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(WeightSource, "load", counted)
+    monkeypatch.setattr(WeightSource, "opened", counted)
     net = Net(path, allocated_ram=147 / 1024)
     with pytest.warns(MemoryCeilingWarning):
         net.prepare((2, 64))

@@ -127,13 +127,13 @@ def test_threads_that_meet_at_the_first_call_load_weights_once(tmp_path: Path, m
     from cnnrt.weights import WeightSource
 
     loads: list[str] = []
-    original = WeightSource.load
+    original = WeightSource.opened
 
     def counted(self: WeightSource, shapes: Any) -> Any:
         loads.append(self.path.name)
         return original(self, shapes)
 
-    monkeypatch.setattr(WeightSource, "load", counted)
+    monkeypatch.setattr(WeightSource, "opened", counted)
     net = Net(write_chain(tmp_path), concurrency=4)
     start = threading.Barrier(THREADS)
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+
 import numpy as np
 import pytest
 
+from arm_suite.emulator import missing
 from cnnrt import Net
 from cnnrt.demo import demo_netfile
 from cnnrt.plugins import PluginHost
@@ -31,3 +34,8 @@ def test_parallel_takes_the_fastest_and_agrees_with_sequential(host: PluginHost)
         assert "threaded" in net.plan.backends
         assert plain.plan.backends == ("sequential",)
         assert not net.plan.fallbacks
+
+
+@pytest.mark.skipif("CNNRT_ARM" not in os.environ, reason="only where .ci/run has set up an emulator")
+def test_code_for_arm_can_be_run_where_it_was_set_up() -> None:
+    assert missing() == ""

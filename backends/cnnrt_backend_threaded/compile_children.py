@@ -1,0 +1,91 @@
+"""Compiling several modules at once, in child processes that live as long as there is something to compile."""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import subprocess
+import sys
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import attrs
+
+from cnnrt_backend_threaded.code_image import CodeImage, ImageFileError, from_file
+from cnnrt_backend_threaded.compile_worker import ANSWER, REQUEST
+from cnnrt_backend_threaded.processor_target import Target
+
+Child = subprocess.Popen[bytes]
+
+
+class CompileFailure(Exception):
+    """A child gave no image: it is gone, or could not compile the module."""
+
+
+def children_possible() -> bool:
+    """Tell whether the program that runs is a Python that can run a module; an application may be something else."""
+    name = Path(sys.executable or "").name.lower()
+    return name.startswith(("python", "pypy")) and not getattr(sys, "frozen", False)
+
+
+class CompileChildren:
+    """Some children; use as a context manager, whose end waits for them."""
+
+    def __init__(self, count: int) -> None:
+        self._children = [_start() for _ in range(count)]
+        self._idle: queue.SimpleQueue[Child] = queue.SimpleQueue()
+        for child in self._children:
+            self._idle.put(child)
+        self._threads = ThreadPoolExecutor(count, "cnnrt-compiling")
+
+    def compile(self, text: str, target: Target, names: Sequence[str]) -> Future[CodeImage]:
+        """Return what will be the module's image; its error is CompileFailure."""
+        return self._threads.submit(self._compile, text, target, names)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._threads.shutdown(cancel_futures=True)
+        for child in self._children:
+            with suppress(OSError):
+                child.communicate()
+
+    def _compile(self, text: str, target: Target, names: Sequence[str]) -> CodeImage:
+        child = self._idle.get()
+        try:
+            return _ask(child, text, target, names)
+        except (OSError, ImageFileError) as error:
+            raise CompileFailure(str(error)) from error
+        finally:
+            self._idle.put(child)  # one that is gone fails at once the next time
+
+
+def _start() -> Child:
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+    command = [sys.executable, "-m", "cnnrt_backend_threaded.compile_worker"]
+    pipe = subprocess.PIPE
+    return subprocess.Popen(command, env=environment, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL)
+
+
+def _ask(child: Child, text: str, target: Target, names: Sequence[str]) -> CodeImage:
+    assert child.stdin
+    assert child.stdout
+    description = json.dumps({"target": attrs.asdict(target), "names": list(names)}).encode()
+    module = text.encode()
+    child.stdin.write(REQUEST.pack(len(description), len(module)) + description + module)
+    child.stdin.flush()
+    head = child.stdout.read(ANSWER.size)
+    if len(head) < ANSWER.size:
+        raise CompileFailure("the child is gone")
+    (size,) = ANSWER.unpack(head)
+    if not size:
+        raise CompileFailure("the module could not be compiled")
+    return from_file(child.stdout.read(size), "")[0]

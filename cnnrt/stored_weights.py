@@ -1,0 +1,83 @@
+"""A layer's weights in their parameter file, read in rows as a kernel packs them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import numpy as np
+
+from cnnrt.layer import Array, Shape
+from netfile_spec.parameters.parameter_file import TensorParts
+
+
+class RowsOfFile:
+    """Satisfies `cnnrt.backend.StoredWeights`.
+
+    `tensors` and `shapes` (logical) by name. `factor` and `bias`: what is folded in, or None: `factor` multiplies each
+    row of "weight", in float64 and rounded once; `bias` takes the place of the stored one.
+    """
+
+    def __init__(
+        self,
+        tensors: Mapping[str, TensorParts],
+        shapes: Mapping[str, Shape],
+        factor: Array | None = None,
+        bias: Array | None = None,
+    ) -> None:
+        self._tensors = tensors
+        self._shapes = shapes
+        self._factor = factor
+        self._bias = bias
+
+    @property
+    def shapes(self) -> Mapping[str, Shape]:
+        """Shapes by name."""
+        return self._shapes
+
+    def load(self) -> dict[str, Array]:
+        """Return all weights."""
+        return {name: self.rows(name, 0, shape[0] if shape else 1) for name, shape in self._shapes.items()}
+
+    def rows(self, name: str, first: int, last: int, out: Array | None = None) -> Array:
+        """Return some rows, read now."""
+        shape = self._shapes[name]
+        row = math.prod(shape[1:])
+        target = np.empty((last - first) * row, np.float32) if out is None else out[: (last - first) * row]
+        result = target.reshape(last - first, *shape[1:]) if shape else target.reshape(())
+        if name == "bias" and self._bias is not None:
+            result[...] = self._bias[first:last]
+            return result
+        self._tensors[name].read(first * row, target)
+        if name == "weight" and self._factor is not None:
+            factor = self._factor[first:last].reshape(-1, *[1] * (len(shape) - 1))
+            # What is infinite or not a number goes on as it would without folding. In place NumPy converts in small
+            # blocks: no second copy.
+            with np.errstate(all="ignore"):
+                np.multiply(result, factor, out=result, casting="same_kind")
+        return result
+
+    def finish(self) -> None:
+        """Verify what was read. Raises ParameterFileError."""
+        for tensor in self._tensors.values():
+            tensor.finish()
+
+
+class HeldWeights:
+    """Weights that are in memory already; satisfies `cnnrt.backend.StoredWeights`."""
+
+    def __init__(self, weights: Mapping[str, Array]) -> None:
+        self._weights = weights
+
+    @property
+    def shapes(self) -> Mapping[str, Shape]:
+        """Shapes by name."""
+        return {name: array.shape for name, array in self._weights.items()}
+
+    def load(self) -> dict[str, Array]:
+        """Return them as they are."""
+        return dict(self._weights)
+
+    def rows(self, name: str, first: int, last: int, out: Array | None = None) -> Array:
+        """Return some rows, in place."""
+        return np.ascontiguousarray(self._weights[name][first:last], np.float32)
