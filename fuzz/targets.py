@@ -16,6 +16,7 @@ from fuzz import (
     planted_faults,
     pytorch,
     tensorflow,
+    tflite,
 )
 from fuzz.target import Target
 
@@ -27,6 +28,7 @@ TARGETS = (
     caffe.CAFFEMODEL,
     caffe.MEAN,
     tensorflow.TARGET,
+    tflite.TARGET,
     darknet.TARGET,
     pytorch.CHECKPOINT,
     pytorch.SAFETENSORS,

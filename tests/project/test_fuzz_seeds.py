@@ -26,6 +26,7 @@ READERS = (
     "binaryproto",
     "darknet",
     "graphdef",
+    "tflite",
     "pytorch",
     "safetensors",
     "parameters-cnnrt",
