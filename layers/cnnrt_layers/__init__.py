@@ -19,6 +19,7 @@ from cnnrt_layers.concat import Concat
 from cnnrt_layers.constant import Constant
 from cnnrt_layers.convolution import Convolution
 from cnnrt_layers.crop import Crop
+from cnnrt_layers.cumulative_sum import CumulativeSum
 from cnnrt_layers.deconvolution import Deconvolution
 from cnnrt_layers.depth_to_space import DepthToSpace
 from cnnrt_layers.detection_output import DetectionOutput
@@ -26,8 +27,10 @@ from cnnrt_layers.dropout import Dropout
 from cnnrt_layers.eltwise import Eltwise
 from cnnrt_layers.elu import ELU
 from cnnrt_layers.exp import Exp
+from cnnrt_layers.expand import Expand
 from cnnrt_layers.flatten import Flatten
 from cnnrt_layers.fully_connected import FullyConnected
+from cnnrt_layers.gather import Gather
 from cnnrt_layers.gelu import GELU
 from cnnrt_layers.group_norm import GroupNorm
 from cnnrt_layers.hard_sigmoid import HardSigmoid
@@ -67,6 +70,7 @@ from cnnrt_layers.strided_slice import StridedSlice
 from cnnrt_layers.swish import Swish
 from cnnrt_layers.tanh import TanH
 from cnnrt_layers.threshold import Threshold
+from cnnrt_layers.tile import Tile
 from cnnrt_layers.unary import Unary
 
 __all__ = [
@@ -85,14 +89,17 @@ __all__ = [
     "Constant",
     "Convolution",
     "Crop",
+    "CumulativeSum",
     "Deconvolution",
     "DepthToSpace",
     "DetectionOutput",
     "Dropout",
     "Eltwise",
     "Exp",
+    "Expand",
     "Flatten",
     "FullyConnected",
+    "Gather",
     "GroupNorm",
     "HardSigmoid",
     "HardSwish",
@@ -128,6 +135,7 @@ __all__ = [
     "Swish",
     "TanH",
     "Threshold",
+    "Tile",
     "Unary",
 ]
 
@@ -197,4 +205,8 @@ def cnnrt_layers() -> Sequence[type[Layer]]:
         PriorBox,
         DetectionOutput,
         MaxUnpool,
+        CumulativeSum,
+        Expand,
+        Gather,
+        Tile,
     ]

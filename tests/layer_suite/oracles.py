@@ -22,6 +22,7 @@ from layer_suite.image_oracles import IMAGES
 from layer_suite.moving_oracles import MOVING
 from layer_suite.onnx_evaluator import onnx_node
 from layer_suite.reducing_oracles import REDUCING
+from layer_suite.repeating_oracles import REPEATING
 
 Weights = Mapping[str, Array]
 
@@ -194,4 +195,5 @@ ORACLES: dict[str, Callable[[Any, Sequence[Array], Weights], Array | tuple[Array
     **IMAGES,
     **REDUCING,
     **DETECTION,
+    **REPEATING,
 }

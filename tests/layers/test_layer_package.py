@@ -97,12 +97,15 @@ REQUIRED_KEYS: dict[str, dict[str, Any]] = {
     "PriorBox": {"min_size": 30.0},
     "ROIPooling": {"pooled_h": 7, "pooled_w": 7},
     "SpaceToDepth": {"block": 2},
+    "Expand": {"shape": 1},
+    "Gather": {"indices": 0},
     "Pad": {"before": 1, "after": 1},
     "Permute": {"order": 0},
     "Pooling": {"kernel_size": 2},
     "Reshape": {"shape": -1},
     "Slice": {"parts": 2},
     "StridedSlice": {"axes": 1, "starts": 0, "ends": 1},
+    "Tile": {"repeats": 2},
     "Unary": {"operation": "sqrt"},
 }
 

@@ -1,0 +1,54 @@
+"""Tile: the whole input several times."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import attrs
+import numpy as np
+
+from cnnrt.errors import ShapeError
+from cnnrt.keys import integers
+from cnnrt.layer import Array, Shape, shape_text
+from cnnrt_layers.moves import Moves
+
+
+@attrs.frozen(kw_only=True)
+class Tile(Moves):
+    """Puts copies of the input one after the other along its axes (ONNX's Tile).
+
+    Input of any shape; along its last axes the output is `repeats` times as long.
+    """
+
+    type = "Tile"
+    formula = "y[..., i, ...] = x[..., i mod length, ...]"
+    example = """
+        layer {
+          type: "Tile"
+          name: "twice"
+          repeats: [1, 2]
+        }
+    """
+    suite = "cnnrt_layers.conformance.repeating:TileSuite"
+
+    repeats: tuple[int, ...] = integers(doc="how often the input comes along each of the last axes", minimum=1)
+
+    def output_shapes(self, inputs: Sequence[Shape], weights: Mapping[str, Shape]) -> tuple[Shape, ...]:
+        """Return the lengths times the repeats."""
+        (shape,) = inputs
+        if len(self.repeats) > len(shape):
+            raise ShapeError(
+                f"{len(self.repeats)} repeats for an input of shape {shape_text(shape)}: it has fewer axes"
+            )
+        times = (*(1,) * (len(shape) - len(self.repeats)), *self.repeats)
+        return (tuple(n * t for n, t in zip(shape, times, strict=True)),)
+
+    def is_identity(self, inputs: Sequence[Shape]) -> bool:
+        """Tell whether everything comes once."""
+        return set(self.repeats) == {1}
+
+    def reference(self, inputs: Sequence[Array], weights: Mapping[str, Array]) -> tuple[Array, ...]:
+        """Copy the input; shapes and dtypes as in `Layer.reference`."""
+        tiled = np.tile(inputs[0], self.repeats)
+        # Of an empty array NumPy gives a view of the input.
+        return (tiled if tiled.size else np.array(tiled),)
