@@ -16,7 +16,6 @@ from fuzz import (
     planted_faults,
     pytorch,
     tensorflow,
-    tflite,
 )
 from fuzz.target import Target
 
@@ -28,7 +27,6 @@ TARGETS = (
     caffe.CAFFEMODEL,
     caffe.MEAN,
     tensorflow.TARGET,
-    tflite.TARGET,
     darknet.TARGET,
     pytorch.CHECKPOINT,
     pytorch.SAFETENSORS,

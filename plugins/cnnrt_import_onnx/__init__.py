@@ -7,17 +7,20 @@ The way from a file to a model, module by module:
     tensors.py       constants: where their values lie, in the file or beside it, and how they become arrays
     model_text.py    text in it that need not be UTF-8
     nodes.py         one node: its name in messages, its attributes with their types
-    values.py        what flows between nodes: values with what is known of their shapes, weights of layers
-    window_pads.py   pads and auto_pad of convolutions and poolings
-    layer_rules.py   each supported operator as a layer
-    join_rules.py    operators that join values, or add a constant
-    shape_rules.py   operators that only arrange values: Flatten, Reshape, Identity
+    values.py        what flows between nodes: values with what is known of their shapes, weights, layers in the making
+    operands.py      inputs of a node as rules want them: values, constants, integers, axes
+    *_rules.py       operators as layers, by family: convolution, pooling, normalisation, products, activations,
+                     arithmetic, shapes, moves, reductions, resizing; windows.py and window_pads.py place windows
     supported.py     the table of all of them, and advice for those that are missing
+    folding.py       nodes of constants, computed while the model is read: fold_arithmetic.py, fold_moves.py
     inputs.py        inputs of the graph as input blocks
-    graph.py         the nodes that the outputs need, one after the other, by the rules
+    walk.py          node after node, by the rules; constant_node.py: the node Constant
+    layer_list.py    the layers in order, with the shapes of what they give
+    graph.py         the whole graph: for any number of images if it can be, else for the sizes that it states
     names.py         names of nodes and values as unique names of layers and tops
     findings.py      problems and notes, collected
     convert.py       all of it together: a NetFile, its weights, notes, problems
+    backend.py       cnnrt as a backend of ONNX (`cnnrt.onnx_backend`); bound_inputs.py: inputs that become constants
 """
 
 from __future__ import annotations

@@ -24,6 +24,13 @@ class Findings:
         elif len(self.problems) == MOST_PROBLEMS:
             self.problems.append(Problem(f"the first {MOST_PROBLEMS} problems are listed; there may be more"))
 
+    def take(self, other: Findings) -> None:
+        """Add what others found."""
+        for problem in other.problems:
+            self.problem(problem.message, expected=problem.expected, hint=problem.hint)
+        for note in other.notes:
+            self.note(note)
+
     def note(self, message: str) -> None:
         """Add a sentence for the user, once; after many of them, only that there are more."""
         if len(self.notes) < MOST_NOTES:

@@ -16,7 +16,7 @@ class OnnxImporter(Importer):
     """Reads one .onnx file; weights that it keeps in files beside it are found there."""
 
     name: ClassVar[str] = "onnx"
-    description: ClassVar[str] = "ONNX: .onnx, operator sets 7 to 28 (needs the package onnx)"
+    description: ClassVar[str] = "ONNX: .onnx, operator sets 6 to 28 (needs the package onnx)"
     suite: ClassVar[str] = "cnnrt_import_onnx.conformance:OnnxSuite"
 
     def recognises(self, files: Sequence[Path]) -> bool:
@@ -31,10 +31,24 @@ class OnnxImporter(Importer):
         """
         from cnnrt_import_onnx.convert import convert
         from cnnrt_import_onnx.model_file import read_model
+        from cnnrt_import_onnx.supported import SUPPORTED
 
         if len(files) != 1:
             named = ", ".join(file.name for file in files) or "no file"
             expected = "one .onnx file; its external data is found beside it"
             problem = Problem(f"{len(files)} files: {named}", expected=expected)
             raise ImportFailure([problem], file=str(files[0]) if files else self.name)
-        return convert(read_model(files[0]), files[0])
+        model = convert(read_model(files[0]), files[0]).model
+        if not model.netfile.layers:
+            problem = Problem("the model computes nothing", expected=f"nodes of {', '.join(SUPPORTED)}")
+            raise ImportFailure([problem], file=str(files[0]))
+        return model
+
+    def backend(self) -> type:
+        """Return cnnrt as a backend of ONNX, see `cnnrt.onnx_backend`; CnnrtError without the package onnx."""
+        from cnnrt_import_onnx.model_file import onnx_package
+
+        onnx_package()
+        from cnnrt_import_onnx.backend import CnnrtBackend
+
+        return CnnrtBackend

@@ -2,30 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Container, Sequence
 from typing import Any
 
 import attrs
 
 from cnnrt_import_onnx.findings import Findings
 from cnnrt_import_onnx.model_text import text_of
-from cnnrt_import_onnx.tensors import shape_words
-from cnnrt_import_onnx.values import Item
+from cnnrt_import_onnx.tensors import Sizes, shape_words
 from netfile_spec.problems import quoted
 
 # TensorProto.DataType
 _FLOAT = 1
 _OTHER_FLOATS = {10: "FLOAT16", 11: "DOUBLE", 16: "BFLOAT16"}
+FLOAT_TYPES = frozenset({_FLOAT, *_OTHER_FLOATS})
+"""TensorProto's numbers of the types that inputs may have."""
+
 _LARGEST = 2**31 - 1
+_MOST_DIMENSIONS = 8
 
 
 @attrs.frozen
 class GraphInput:
-    """An input: its name, the batch that the model states (None: any), and the shape of one item, None: unknown."""
+    """An input: its name and its shape as the model states it; None: unknown, as single sizes may be."""
 
     name: str
-    batch: int | None
-    item: Item | None
+    shape: Sizes | None
+
+    @property
+    def batch(self) -> int | None:
+        """The number of images that the model states; None: any."""
+        return self.shape[0] if self.shape else None
+
+    @property
+    def item(self) -> Sizes | None:
+        """The shape of one image."""
+        return self.shape[1:] if self.shape is not None else None
 
 
 def graph_inputs(graph: Any, constants: Container[str], needed: Container[str], findings: Findings) -> list[GraphInput]:
@@ -44,10 +56,20 @@ def graph_inputs(graph: Any, constants: Container[str], needed: Container[str], 
     return list(found.values())
 
 
+def fixed(inputs: Sequence[GraphInput]) -> list[GraphInput] | None:
+    """Return the inputs with all sizes known, those of one image where the batch is open; None where others are."""
+    result = []
+    for given in inputs:
+        if given.shape is None or None in given.shape[1:]:
+            return None
+        result.append(attrs.evolve(given, shape=tuple(n or 1 for n in given.shape)))
+    return result
+
+
 def _input(name: str, kind: Any, findings: Findings) -> GraphInput:
     if not kind.HasField("tensor_type"):
         findings.problem(f"the input {quoted(name)} is no tensor", expected="images, a tensor of float32")
-        return GraphInput(name, None, None)
+        return GraphInput(name, None)
     tensor = kind.tensor_type
     if tensor.elem_type in _OTHER_FLOATS:
         findings.note(f"the input {quoted(name)} is of type {_OTHER_FLOATS[tensor.elem_type]}; here it is float32")
@@ -55,15 +77,14 @@ def _input(name: str, kind: Any, findings: Findings) -> GraphInput:
         findings.problem(f"the input {quoted(name)} does not hold floating-point numbers", expected="float32")
     if not tensor.HasField("shape"):
         _note_unknown(name, findings)
-        return GraphInput(name, None, None)
+        return GraphInput(name, None)
     dims = tuple(_size(d) for d in tensor.shape.dim)
-    if len(dims) < 2:
-        expected = "a batch: (images, channels, rows, columns)"
-        findings.problem(f"the input {quoted(name)} has the shape {shape_words(dims)}", expected=expected)
-        return GraphInput(name, None, None)
+    if len(dims) > _MOST_DIMENSIONS:
+        findings.problem(f"the input {quoted(name)} has {len(dims)} dimensions", expected=f"at most {_MOST_DIMENSIONS}")
+        return GraphInput(name, None)
     if None in dims[1:]:
         _note_unknown(name, findings)
-    return GraphInput(name, dims[0], dims[1:])
+    return GraphInput(name, dims)
 
 
 def _size(dim: Any) -> int | None:
@@ -77,3 +98,8 @@ def _note_unknown(name: str, findings: Findings) -> None:
         f"the shape of the input {quoted(name)} is not fully stated: add shape: [channels, rows, columns] to its block "
         "in the NetFile"
     )
+
+
+def no_batch(given: GraphInput) -> str:
+    """Return what is wrong with an input that has no dimension beside the batch."""
+    return f"the input {quoted(given.name)} has the shape {shape_words(given.shape or ())}"

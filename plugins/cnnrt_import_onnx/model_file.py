@@ -31,7 +31,7 @@ def read_model(path: Path) -> Any:
     Raises ImportFailure where the file is something else, damaged, or of a version that is not known here, and
     CnnrtError where the onnx package is not installed.
     """
-    onnx = _onnx_package()
+    onnx = onnx_package()
     from google.protobuf.message import DecodeError
 
     model = onnx.ModelProto()
@@ -50,12 +50,18 @@ def read_model(path: Path) -> Any:
             raise _failure(
                 path, f"not a readable ONNX model: {error}", "it is damaged, incomplete, or another kind of file"
             ) from None
+    check_model(model, str(path))
+    return model
+
+
+def check_model(model: Any, file: str) -> None:
+    """Raise ImportFailure where a ModelProto holds no graph, or is of a version that is not known here."""
     if not model.HasField("graph") or not (model.graph.node or model.graph.input):
-        raise _failure(path, "not an ONNX model: it holds no graph", "give the .onnx file that was exported")
+        problem = Problem("not an ONNX model: it holds no graph", hint="give the .onnx file that was exported")
+        raise ImportFailure([problem], file=file)
     problems = _version_problems(model)
     if problems:
-        raise ImportFailure(problems, file=str(path))
-    return model
+        raise ImportFailure(problems, file=file)
 
 
 def opset_of(model: Any) -> int:
@@ -64,7 +70,8 @@ def opset_of(model: Any) -> int:
     return int(stated[-1]) if stated else 0
 
 
-def _onnx_package() -> Any:
+def onnx_package() -> Any:
+    """Return the package onnx; CnnrtError says what to install where it is not there."""
     try:
         import onnx
     except ImportError as error:

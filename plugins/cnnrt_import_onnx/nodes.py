@@ -16,8 +16,16 @@ from cnnrt_import_onnx.model_text import text_of
 from netfile_spec.problems import quoted
 
 # AttributeProto.AttributeType
-_FLOAT, _INT, _STRING, _INTS = 1, 2, 3, 7
-_TYPE_WORDS = {_FLOAT: "a number", _INT: "an integer", _STRING: "text", _INTS: "a list of integers"}
+_FLOAT, _INT, _STRING, _GRAPH, _FLOATS, _INTS = 1, 2, 3, 5, 6, 7
+_TYPE_WORDS = {
+    _FLOAT: "a number",
+    _INT: "an integer",
+    _STRING: "text",
+    _GRAPH: "a graph",
+    _FLOATS: "a list of numbers",
+    _INTS: "a list of integers",
+}
+_MOST_INTEGERS = 1 << 16
 
 
 @attrs.frozen(eq=False)
@@ -31,6 +39,8 @@ class OnnxNode:
     outputs: tuple[str, ...]
     attributes: dict[str, Any] = attrs.field(repr=False)
     opset: int
+    batch: int | None = None
+    """The number of images that the model states for its inputs; None: it states none, or they differ."""
 
     @property
     def short(self) -> str:
@@ -50,24 +60,35 @@ class OnnxNode:
     def number(self, name: str, default: float, findings: Findings) -> float:
         """Return an attribute that is a number, as the shortest decimal that means the same float32."""
         attribute = self._attribute(name, _FLOAT, False, findings)
-        return default if attribute is None else float(str(np.float32(attribute.f)))
+        return default if attribute is None else shortest(attribute.f)
+
+    def numbers(self, name: str, findings: Findings) -> tuple[float, ...]:
+        """Return an attribute that is a list of numbers, each as the shortest decimal; empty where it is not there."""
+        attribute = self._attribute(name, _FLOATS, False, findings)
+        return () if attribute is None else tuple(shortest(f) for f in attribute.floats[:_MOST_INTEGERS])
+
+    def graph(self, name: str, findings: Findings) -> Any:
+        """Return an attribute that is a graph, or None and a problem."""
+        attribute = self._attribute(name, _GRAPH, True, findings)
+        return None if attribute is None else attribute.g
 
     def text(self, name: str, default: str, findings: Findings) -> str:
         """Return an attribute that is text."""
         attribute = self._attribute(name, _STRING, False, findings)
         return default if attribute is None else text_of(attribute.s)
 
-    def integers(self, name: str, default: Sequence[int], findings: Findings, least: int = 0) -> tuple[int, ...]:
-        """Return an attribute that is a list of as many integers as the default, each at least `least`."""
+    def integers(
+        self, name: str, default: Sequence[int], findings: Findings, *, least: int | None = None, count: int | None
+    ) -> tuple[int, ...]:
+        """Return an attribute that is a list of `count` integers (None: any number), each at least `least`."""
         attribute = self._attribute(name, _INTS, False, findings)
         if attribute is None:
             return tuple(default)
-        values = tuple(attribute.ints)
-        if len(values) != len(default):
-            shown = "an image has 2 dimensions"
-            findings.problem(f"{self.title}: {len(values)} {name}", expected=f"{len(default)}: {shown}")
+        values = tuple(attribute.ints[:_MOST_INTEGERS])
+        if count is not None and len(values) != count:
+            findings.problem(f"{self.title}: {len(values)} {name}", expected=str(count))
             return tuple(default)
-        if any(not least <= v < 2**31 for v in values):
+        if least is not None and any(not least <= v < 2**31 for v in values):
             findings.problem(f"{self.title}: {name} {list(values)}", expected=f"at least {least} each")
             return tuple(default)
         return values
@@ -83,3 +104,8 @@ class OnnxNode:
             findings.problem(f"{self.title}: {name} is of the wrong type", expected=_TYPE_WORDS[kind])
             return None
         return attribute
+
+
+def shortest(value: float) -> float:
+    """Return the shortest decimal that means the same float32."""
+    return float(str(np.float32(value)))

@@ -6,18 +6,31 @@ What is missing is named with advice where there is any.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import attrs
 
-from cnnrt_import_onnx import join_rules, layer_rules
+from cnnrt_import_onnx import activation_rules as activations
+from cnnrt_import_onnx import (
+    arithmetic_rules,
+    convolution_rules,
+    move_rules,
+    pooling_rules,
+    product_rules,
+    reduction_rules,
+    resize_rules,
+    shape_rules,
+)
+from cnnrt_import_onnx import normalisation_rules as normalisations
+from cnnrt_import_onnx.dropout_rule import dropout
 from cnnrt_import_onnx.findings import Findings
-from cnnrt_import_onnx.layer_rules import Inputs
+from cnnrt_import_onnx.folding import FOLDED
 from cnnrt_import_onnx.nodes import OnnxNode
-from cnnrt_import_onnx.values import Made
+from cnnrt_import_onnx.unpooling_rule import max_unpooling
+from cnnrt_import_onnx.values import Inputs, Outcome
 from cnnrt_import_onnx.window_pads import WINDOW_ATTRIBUTES
 
-OLDEST_OPSET = 7
+OLDEST_OPSET = 6
 NEWEST_OPSET = 28
 """Operator sets between which the operators below mean what the rules say."""
 
@@ -26,51 +39,138 @@ NEWEST_OPSET = 28
 class Rule:
     """How an operator is read; the rule gets `most` inputs, None for each that is left out (most None: those given).
 
-    `attributes`: those that are read, or that change nothing in inference.
+    `attributes`: those that are read, or that change nothing in inference. `constants`: inputs that have to be
+    constant: weights, sizes, bounds. `outputs`: how many outputs may be used, None: any.
     """
 
-    convert: Callable[[OnnxNode, Inputs, Findings], Made | None]
+    convert: Callable[[OnnxNode, Inputs, Findings], Outcome]
     least: int = 1
     most: int | None = 1
     attributes: tuple[str, ...] = ()
+    constants: tuple[int, ...] = ()
+    outputs: int | None = 1
+
+
+def _each(operators: Iterable[str], rule: Rule) -> dict[str, Rule]:
+    return dict.fromkeys(operators, rule)
 
 
 RULES = {
-    "AveragePool": Rule(layer_rules.pooling, attributes=(*WINDOW_ATTRIBUTES, "ceil_mode", "count_include_pad")),
-    "BatchNormalization": Rule(
-        layer_rules.batch_normalisation, 5, 5, ("epsilon", "momentum", "spatial", "training_mode")
+    **_each(activations.FUNCTIONS, Rule(activations.function)),
+    **{op: Rule(activations.activation, attributes=names) for op, names in activations.ACTIVATIONS.items()},
+    **_each(arithmetic_rules.OPERATIONS, Rule(arithmetic_rules.arithmetic, 1, None)),
+    **_each(("Add", "Div", "Mul", "Pow", "Sub"), Rule(arithmetic_rules.pairwise, 2, 2, ("axis", "broadcast"))),
+    **_each(
+        reduction_rules.OPERATIONS,
+        Rule(reduction_rules.reduction, 1, 2, ("axes", "keepdims", "noop_with_empty_axes"), (1,)),
     ),
-    "Concat": Rule(join_rules.concatenation, 1, None, ("axis",)),
-    "Conv": Rule(layer_rules.convolution, 2, 3, (*WINDOW_ATTRIBUTES, "group")),
-    "Dropout": Rule(layer_rules.dropout, 1, 3, ("ratio", "seed")),
-    "Gemm": Rule(layer_rules.gemm, 2, 3, ("alpha", "beta", "transA", "transB")),
-    "GlobalAveragePool": Rule(layer_rules.global_pooling),
-    "GlobalMaxPool": Rule(layer_rules.global_pooling),
-    "LRN": Rule(layer_rules.lrn, attributes=("alpha", "beta", "bias", "size")),
-    "LeakyRelu": Rule(layer_rules.relu, attributes=("alpha",)),
-    "MatMul": Rule(layer_rules.matrix_product, 2, 2),
-    "MaxPool": Rule(layer_rules.pooling, attributes=(*WINDOW_ATTRIBUTES, "ceil_mode", "storage_order")),
-    "Relu": Rule(layer_rules.relu),
-    "Softmax": Rule(layer_rules.softmax, attributes=("axis",)),
-    "Sum": Rule(join_rules.total, 1, None),
+    **_each(
+        ("ArgMax", "ArgMin"),
+        Rule(reduction_rules.place_of_extreme, attributes=("axis", "keepdims", "select_last_index")),
+    ),
+    **_each(("LogSoftmax", "Softmax"), Rule(activations.softmax, attributes=("axis",))),
+    "AveragePool": Rule(pooling_rules.pooling, attributes=(*WINDOW_ATTRIBUTES, "ceil_mode", "count_include_pad")),
+    "BatchNormalization": Rule(
+        normalisations.batch_normalisation,
+        5,
+        5,
+        ("epsilon", "is_test", "momentum", "spatial", "training_mode"),
+        (1, 2, 3, 4),
+    ),
+    "Cast": Rule(shape_rules.cast, attributes=("round_mode", "saturate", "to")),
+    "Celu": Rule(activations.celu, attributes=("alpha",)),
+    "Clip": Rule(activations.clip, 1, 3, ("max", "min"), (1, 2)),
+    "Concat": Rule(move_rules.concatenation, 1, None, ("axis",)),
+    "Conv": Rule(convolution_rules.convolution, 2, 3, (*WINDOW_ATTRIBUTES, "group"), (1, 2)),
+    "ConvTranspose": Rule(
+        convolution_rules.transposed_convolution,
+        2,
+        3,
+        (*WINDOW_ATTRIBUTES, "group", "output_padding", "output_shape"),
+        (1, 2),
+    ),
+    "CumSum": Rule(reduction_rules.running_sum, 2, 2, ("exclusive", "reverse"), (1,)),
+    "DepthToSpace": Rule(move_rules.depth_and_space, attributes=("blocksize", "mode")),
+    "Dropout": Rule(dropout, 1, 3, ("is_test", "ratio", "seed"), (1, 2), None),
+    "Expand": Rule(move_rules.expand, 2, 2, (), (1,)),
+    "Flatten": Rule(shape_rules.flatten, attributes=("axis",)),
+    "Gather": Rule(move_rules.gather, 2, 2, ("axis",), (1,)),
+    "Gelu": Rule(activations.gelu, attributes=("approximate",)),
+    "Gemm": Rule(product_rules.gemm, 2, 3, ("alpha", "beta", "broadcast", "transA", "transB")),
+    "GlobalAveragePool": Rule(pooling_rules.global_pooling),
+    "GlobalLpPool": Rule(pooling_rules.global_pooling, attributes=("p",)),
+    "GlobalMaxPool": Rule(pooling_rules.global_pooling),
+    "GroupNormalization": Rule(
+        normalisations.group_normalisation, 3, 3, ("epsilon", "num_groups", "stash_type"), (1, 2)
+    ),
+    "Identity": Rule(shape_rules.identity),
+    "InstanceNormalization": Rule(normalisations.instance_normalisation, 3, 3, ("epsilon",), (1, 2)),
+    "LRN": Rule(normalisations.lrn, attributes=("alpha", "beta", "bias", "size")),
+    "LayerNormalization": Rule(
+        normalisations.layer_normalisation, 2, 3, ("axis", "epsilon", "stash_type"), (1, 2), None
+    ),
+    "LpNormalization": Rule(normalisations.lp_normalisation, attributes=("axis", "p")),
+    "LpPool": Rule(pooling_rules.pooling, attributes=(*WINDOW_ATTRIBUTES, "ceil_mode", "p")),
+    "MatMul": Rule(product_rules.matrix_product, 2, 2),
+    "MaxPool": Rule(pooling_rules.pooling, attributes=(*WINDOW_ATTRIBUTES, "ceil_mode", "storage_order"), outputs=2),
+    "MaxUnpool": Rule(max_unpooling, 2, 3, ("kernel_shape", "pads", "strides"), (1, 2)),
+    "MeanVarianceNormalization": Rule(normalisations.mean_variance_normalisation, attributes=("axes",)),
+    "Mish": Rule(activations.mish),
+    "PRelu": Rule(activations.prelu, 2, 2),
+    "Pad": Rule(move_rules.pad, 1, 4, ("mode", "pads", "value"), (1, 2, 3)),
+    "Reshape": Rule(shape_rules.reshape, 2, 2, ("allowzero",), (1,)),
+    "Resize": Rule(
+        resize_rules.resize,
+        1,
+        4,
+        (
+            "antialias",
+            "axes",
+            "coordinate_transformation_mode",
+            "cubic_coeff_a",
+            "exclude_outside",
+            "extrapolation_value",
+            "keep_aspect_ratio_policy",
+            "mode",
+            "nearest_mode",
+        ),
+        (1, 2, 3),
+    ),
+    "Shape": Rule(shape_rules.shape, attributes=("end", "start")),
+    "Shrink": Rule(activations.shrink, attributes=("bias", "lambd")),
+    "Size": Rule(shape_rules.size),
+    "Slice": Rule(move_rules.slice_, 1, 5, ("axes", "ends", "starts"), (1, 2, 3, 4)),
+    "SpaceToDepth": Rule(move_rules.depth_and_space, attributes=("blocksize", "mode")),
+    "Split": Rule(move_rules.split, 1, 2, ("axis", "num_outputs", "split"), (1,), None),
+    "Squeeze": Rule(shape_rules.squeeze, 1, 2, ("axes",), (1,)),
+    "Tile": Rule(move_rules.tile, 2, 2, (), (1,)),
+    "Transpose": Rule(move_rules.transpose, attributes=("perm",)),
+    "Unsqueeze": Rule(shape_rules.unsqueeze, 1, 2, ("axes",), (1,)),
+    "Upsample": Rule(resize_rules.upsample, 1, 2, ("mode", "scales"), (1,)),
 }
-"""Operators that a rule makes a layer of, from their inputs alone."""
+"""Operators that a rule makes layers of."""
 
-ARRANGING = {"Add": (2, 2), "Constant": (0, 0), "Flatten": (1, 1), "Identity": (1, 1), "Reshape": (2, 2)}
-"""Operators that the walk over the graph treats itself (see graph.py): least and most inputs."""
+ALONE = ("Constant", "If")
+"""Operators that the walk over the graph treats itself (see graph.py)."""
 
-SUPPORTED = tuple(sorted((*RULES, *ARRANGING)))
+SUPPORTED = tuple(sorted((*RULES, *ALONE)))
+"""Operators on computed values."""
 
-_SHAPES = "it computes a shape: export the model with fixed sizes, or simplify it (onnxsim), which leaves constants"
+CONSTANT_ONLY = tuple(sorted(FOLDED.difference(SUPPORTED)))
+"""Operators that are read where all their inputs are constants."""
+
+_SHAPES = "it is read where its inputs are constants: export the model with fixed sizes, or simplify it (onnxsim)"
 _QUANTISED = "quantised models are not read: export the model in floating point"
 _SUBGRAPH = "what is only chosen while a network runs is not read: export the model traced, with its choices made"
+_RECURRENT = "recurrent networks are not read"
 _ADVICE = {
-    **dict.fromkeys(("Cast", "ConstantOfShape", "Expand", "Gather", "Range", "Shape", "Size", "Unsqueeze"), _SHAPES),
+    **dict.fromkeys(CONSTANT_ONLY, _SHAPES),
     **dict.fromkeys(("DequantizeLinear", "DynamicQuantizeLinear", "QLinearConv", "QuantizeLinear"), _QUANTISED),
-    **dict.fromkeys(("If", "Loop", "Scan"), _SUBGRAPH),
-    "Clip": "where it is a ReLU6 no layer does the same; a network trained with ReLU is needed",
-    "PRelu": "the nearest that is supported is LeakyRelu, with one slope for all channels",
-    "ReduceMean": "over rows and columns it is a GlobalAveragePool: replace it",
+    **dict.fromkeys(("Loop", "Scan"), _SUBGRAPH),
+    **dict.fromkeys(("GRU", "LSTM", "RNN"), _RECURRENT),
+    **dict.fromkeys(
+        ("NonMaxSuppression", "TopK"), "leave the choice of boxes out of the model: ask for what is before"
+    ),
 }
 
 

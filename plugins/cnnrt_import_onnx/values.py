@@ -9,54 +9,56 @@ import attrs
 import numpy as np
 from numpy.typing import NDArray
 
-from cnnrt_import_onnx.tensors import Tensor
+from cnnrt_import_onnx.tensors import Sizes, Tensor
 from netfile_spec import Value as KeyValue
-
-Item = tuple[int | None, ...]
-"""A shape without its batch dimension; None stands for a size that the model does not state."""
 
 
 @attrs.frozen(eq=False)
 class Flow:
-    """A value that is computed: the index of the layer that gives it, or the name of an input, and its item's shape.
+    """A value that is computed: output `output` of the layer with the index `source`, or the input named `source`.
 
-    `item` is None where nothing is known of it. `failed`: it comes from a node that was a problem, so that nothing more
-    should be said about what depends on it.
+    `shape` is None where nothing is known of it. `free`: its first dimension is the batch, which may be any number and
+    is None in `shape`. `failed`: it comes from a node that was a problem, so that nothing more should be said about
+    what depends on it.
     """
 
     source: int | str
-    item: Item | None = None
+    shape: Sizes | None = None
+    free: bool = True
+    output: int = 0
     failed: bool = False
 
     @property
-    def sizes(self) -> tuple[int, ...] | None:
-        """The item's shape where all of it is known."""
-        if self.item is None or None in self.item:
-            return None
-        return tuple(n for n in self.item if n is not None)
+    def rank(self) -> int | None:
+        """The number of dimensions, where it is known."""
+        return None if self.shape is None else len(self.shape)
 
 
 @attrs.frozen(eq=False)
 class Weight:
-    """A weight of a layer: its shape, how its values are made (float32, contiguous), and what tells it from others."""
+    """A weight of a layer: its shape, how its values are made (float32, contiguous), and what tells it from others.
+
+    `stored`: the bytes of the constant that it is made of, as far as the model holds them.
+    """
 
     shape: tuple[int, ...]
     key: Hashable
+    stored: int
     make: Callable[[], NDArray[Any]]
 
 
-def weight_of(tensor: Tensor, *, transpose: bool = False, factor: float = 1.0) -> Weight:
-    """Return a constant as a weight, turned around or multiplied on the way; the product is rounded once."""
+def weight_of(tensor: Tensor, *, axes: tuple[int, ...] | None = None, factor: float = 1.0) -> Weight:
+    """Return a constant as a weight, its axes turned around or multiplied on the way; the product is rounded once."""
 
     def make() -> NDArray[Any]:
         values = tensor.array()
         if factor != 1:
             values = values * np.float64(factor)
-        with np.errstate(over="ignore"):
-            return np.ascontiguousarray(values.T if transpose else values, np.float32)
+        with np.errstate(over="ignore", invalid="ignore"):
+            return np.ascontiguousarray(values if axes is None else values.transpose(axes), np.float32)
 
-    shape = tensor.shape[::-1] if transpose else tensor.shape
-    return Weight(shape, (tensor.origin, tensor.shape, transpose, factor), make)
+    shape = tensor.shape if axes is None else tuple(tensor.shape[axis] for axis in axes)
+    return Weight(shape, (tensor.origin, tensor.shape, axes, factor), tensor.stored, make)
 
 
 def bias_of(tensor: Tensor, outputs: int, *, factor: float = 1.0, before: Weight | None = None) -> Weight:
@@ -66,10 +68,10 @@ def bias_of(tensor: Tensor, outputs: int, *, factor: float = 1.0, before: Weight
         values = np.broadcast_to(tensor.array().reshape(-1) * np.float64(factor), outputs)
         if before is not None:
             values = values + before.make()
-        with np.errstate(over="ignore"):
+        with np.errstate(over="ignore", invalid="ignore"):
             return np.ascontiguousarray(values, np.float32)
 
-    return Weight((outputs,), (tensor.origin, outputs, factor, before and before.key), make)
+    return Weight((outputs,), (tensor.origin, outputs, factor, before and before.key), 4 * outputs, make)
 
 
 class LayerWeights(Mapping[str, NDArray[Any]]):
@@ -92,21 +94,31 @@ class LayerWeights(Mapping[str, NDArray[Any]]):
 class Made:
     """A layer that a node became: its type, keys, inputs and weights.
 
-    `item`: what is known of the output's shape where the inputs' sizes are not all known.
+    An input is a value, a constant (which becomes a layer Constant), or another layer that is put before this one.
+    `item`: what is known of the output's shape beside the batch where the inputs' sizes are not all known. `outputs`:
+    how many values it gives.
     """
 
     type: str
-    inputs: tuple[Flow, ...]
+    inputs: tuple[Flow | Tensor | Made, ...]
     keys: Mapping[str, KeyValue] = attrs.field(factory=dict)
     weights: Mapping[str, Weight] = attrs.field(factory=dict)
-    item: Item | None = None
+    item: Sizes | None = None
+    outputs: int = 1
 
 
 @attrs.frozen(eq=False)
 class Same:
-    """A node that gives one of its inputs unchanged."""
+    """A node that gives one of its inputs unchanged, or a constant that was computed here."""
 
     value: Flow | Tensor
+
+
+@attrs.frozen(eq=False)
+class Several:
+    """What a node with several outputs became: one entry for each; None for those that nobody needs."""
+
+    outputs: tuple[Made | Same | None, ...]
 
 
 @attrs.frozen(eq=False)
@@ -117,5 +129,11 @@ class Biased:
     made: Made
 
 
-Outcome = Made | Same | Biased | None
+Operand = Flow | Tensor
+"""What a rule gets for an input that is there."""
+
+Inputs = tuple[Operand | None, ...]
+"""What a rule gets: as many as the node may have, those left out are None."""
+
+Outcome = Made | Same | Several | Biased | None
 """What a rule makes of a node; None: it was a problem."""

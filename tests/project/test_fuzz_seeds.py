@@ -26,7 +26,6 @@ READERS = (
     "binaryproto",
     "darknet",
     "graphdef",
-    "tflite",
     "pytorch",
     "safetensors",
     "parameters-cnnrt",

@@ -22,7 +22,6 @@ READING = (
     "layers/cnnrt_layers",
     "plugins/cnnrt_import_caffe",
     "plugins/cnnrt_import_tensorflow",
-    "plugins/cnnrt_import_tflite",
     "plugins/cnnrt_import_theano",
 )
 """What files of strangers pass through."""

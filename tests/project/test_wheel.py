@@ -24,7 +24,6 @@ PACKAGES = {
     "cnnrt_import_caffe",
     "cnnrt_import_onnx",
     "cnnrt_import_tensorflow",
-    "cnnrt_import_tflite",
     "cnnrt_import_theano",
     "cnnrt_meters",
 }
@@ -100,7 +99,6 @@ def test_its_metadata_states_version_python_and_command(wheel: Path) -> None:
         "importer.caffe": "cnnrt_import_caffe",
         "importer.onnx": "cnnrt_import_onnx",
         "importer.tensorflow": "cnnrt_import_tensorflow",
-        "importer.tflite": "cnnrt_import_tflite",
         "importer.theano": "cnnrt_import_theano",
         "meter.cnnrt": "cnnrt_meters",
     }
