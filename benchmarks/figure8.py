@@ -4,7 +4,7 @@
 
 As in the paper (Latifi Oskouei et al., ACM Multimedia 2016): LeNet, Alex's CIFAR-10 and AlexNet, 16 images, the mean of
 ten runs, models loaded beforehand, tuning off; (a) the whole network, (b) its heaviest convolution layer. There is a
-column for each backend that can be used here. The backends take turns, run by run.
+column for each backend that can be used here. Each warms up and has its ten runs in a row, then the next.
 """
 
 from __future__ import annotations
@@ -76,15 +76,13 @@ def measure(name: str, backends: Sequence[str], batch: int, runs: int) -> tuple[
         convolutions = [row for row in plans[BASE].rows if row.type == "Convolution"]
         heaviest = max(convolutions, key=lambda row: row.flops).layer
         whole, layer = Row(name), Row(f"{name} {heaviest}")
-        for net in nets.values():
+        for backend, net in nets.items():
             for _ in range(WARM_UP_RUNS):
                 net.compute(images)
-        for _ in range(runs):
-            for backend, net in nets.items():
-                # A profile runs layer by layer, so that the whole network is timed in runs of its own.
-                whole.ms.setdefault(backend, []).append(_milliseconds(net, images))
-                (own,) = (t for t in net.profile(images).layers if t.layer == heaviest)
-                layer.ms.setdefault(backend, []).append(own.run_seconds * 1e3)
+            whole.ms[backend] = [_milliseconds(net, images) for _ in range(runs)]
+            # A profile runs layer by layer, which makes the whole network slower: hence runs of its own.
+            profiles = [net.profile(images).layers for _ in range(runs)]
+            layer.ms[backend] = [t.run_seconds * 1e3 for layers in profiles for t in layers if t.layer == heaviest]
         for backend, plan in plans.items():
             if plan.fallbacks:
                 whole.references.append(backend)

@@ -45,6 +45,8 @@ class Steady(Meter):
 
 
 Offer = Callable[..., None]
+BRIEF = ("--runs", "1", "--seconds", "0")
+"""One run to be timed, and as few windows of energy as there must be."""
 
 
 @pytest.fixture
@@ -96,14 +98,14 @@ def test_layers_have_their_own_times(tmp_path: Path) -> None:
 
 def test_energy_is_shown_with_its_spread_and_the_idle_share_subtracted(tmp_path: Path, with_meters: Offer) -> None:
     with_meters(Steady("steady", watts=3.0))
-    (found,) = json_answer("bench", write_small_model(tmp_path), "--batch", "4", "--runs", "1")["results"]
+    (found,) = json_answer("bench", write_small_model(tmp_path), "--batch", "4", *BRIEF)["results"]
     (use,) = found["energy"]
     assert use["meter"] == "steady"
     assert use["idle_watts"] == pytest.approx(3.0, rel=0.2)
     assert use["watts_above_idle"] == pytest.approx(use["joules"] / use["seconds"] - use["idle_watts"])
     assert use["joules_per_image"] == pytest.approx(use["watts_above_idle"] * use["seconds"] / use["images"])
     assert use["images"] % 4 == 0 < use["images"]
-    text = answer("bench", write_small_model(tmp_path / "again"), "--runs", "1")
+    text = answer("bench", write_small_model(tmp_path / "again"), *BRIEF)
     (idle,) = (line for line in text.splitlines() if line.startswith("steady: mW idle"))
     assert float(idle.split()[3]) == pytest.approx(3000, rel=0.2)
     assert idle.split()[4] == "±"
@@ -112,25 +114,25 @@ def test_energy_is_shown_with_its_spread_and_the_idle_share_subtracted(tmp_path:
 
 def test_what_counter_is_missing_is_said_with_the_reason(tmp_path: Path, with_meters: Offer) -> None:
     with_meters(Steady("solar", problem="no sun"), Steady("dynamo", problem="nobody pedals"))
-    result = run_cnnrt("bench", write_small_model(tmp_path), "--runs", "1")
+    result = run_cnnrt("bench", write_small_model(tmp_path), *BRIEF)
     assert "note: joules were not measured by solar: no sun\n" in result.stderr
     assert "note: joules were not measured by dynamo: nobody pedals\n" in result.stderr
     assert "J/image" not in result.stdout
-    found = json_answer("bench", write_small_model(tmp_path / "again"), "--runs", "1")
+    found = json_answer("bench", write_small_model(tmp_path / "again"), *BRIEF)
     assert found["meters_left_out"] == {"solar": "no sun", "dynamo": "nobody pedals"}
     assert found["results"][0]["energy"] == []
 
 
 def test_a_missing_counter_beside_one_that_works_is_no_news(tmp_path: Path, with_meters: Offer) -> None:
     with_meters(Steady("steady"), Steady("solar", problem="no sun"))
-    result = run_cnnrt("bench", write_small_model(tmp_path), "--runs", "1")
+    result = run_cnnrt("bench", write_small_model(tmp_path), *BRIEF)
     assert "joules" not in result.stderr
     assert "steady: J/image" in result.stdout
 
 
 def test_without_any_meter_it_says_so(tmp_path: Path, with_meters: Offer) -> None:
     with_meters()
-    result = run_cnnrt("bench", write_small_model(tmp_path), "--runs", "1")
+    result = run_cnnrt("bench", write_small_model(tmp_path), *BRIEF)
     assert "joules were not measured: no plugin that reads an energy counter is installed" in result.stderr
 
 
