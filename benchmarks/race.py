@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import argparse
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from benchmarks.contest import Entrant, Samples, contest
@@ -46,16 +46,15 @@ def show(title: str, found: Mapping[str, Samples]) -> None:
 
 def run(
     networks: Sequence[str], batches: Sequence[int], engines: Sequence[str], threads: int, rounds: int, seconds: float
-) -> dict[str, dict[str, Samples]]:
-    """Run all races, print each, and return the samples by race and engine."""
-    races = {}
+) -> Iterator[tuple[str, dict[str, Samples]]]:
+    """Run all races; print each and yield its title and its samples by engine."""
     for name in networks:
         builder = build(name)
         for batch in batches:
             found = contest(builder, [Entrant(engine, threads) for engine in engines], batch, rounds, seconds)
-            races[f"{name}, batch {batch}"] = by_engine = {e.engine: samples for e, samples in found.items()}
+            by_engine = {entrant.engine: samples for entrant, samples in found.items()}
             show(f"{name}, batch {batch}, threads {threads}", by_engine)
-    return races
+            yield f"{name}, batch {batch}", by_engine
 
 
 def main() -> None:
@@ -79,21 +78,23 @@ def main() -> None:
     if unknown:
         parser.error(f"unknown networks: {', '.join(unknown)}; there are {', '.join(NETWORKS)}")
     print(machine_line())
-    races = run(
+    races: dict[str, dict[str, Samples]] = {}
+    for title, found in run(
         arguments.networks,
         arguments.batch,
         arguments.engines,
         arguments.threads,
         arguments.rounds,
         arguments.seconds,
-    )
+    ):
+        races[title] = found
+        if arguments.json:  # after each race: they take long, and may be interrupted
+            write_record(arguments.json, "race", vars(arguments), races)
     for engine in (engine for engine in arguments.engines if engine.startswith("cnnrt")):
         ratios = [r for found in races.values() if (r := ratio_to_best_peer(found, engine)) is not None]
         if ratios:
             mean, least = statistics.geometric_mean(ratios), min(ratios)
             print(f"\n{engine}: {mean:.2f} times as fast as the fastest peer (geometric mean), lowest {least:.2f}")
-    if arguments.json:
-        write_record(arguments.json, "race", vars(arguments), races)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""`cnnrt devices`: what there is to compute on."""
+"""`cnnrt devices`: what there is to compute on, and to measure energy with."""
 
 from __future__ import annotations
 
@@ -25,9 +25,10 @@ if TYPE_CHECKING:
 @click.option("-v", "--verbose", is_flag=True, help="Show everything that each backend tells of its devices.")
 @json_option
 def devices(verbose: bool, as_json: bool) -> None:
-    """Show the processor and memory, and every backend's devices: usable, or why not."""
+    """Show the processor and memory, every backend's devices, and the meters of energy: usable, or why not."""
     import attrs
 
+    from cnnrt.cli.energy import why_unreadable
     from cnnrt.cli.printing import Column, print_facts, print_heading, print_json, print_table, stdout
     from cnnrt.hardware import detect_hardware
     from cnnrt.plugins import plugin_host
@@ -35,9 +36,12 @@ def devices(verbose: bool, as_json: bool) -> None:
     hardware = detect_hardware()
     seen = [_devices_of(backend) for backend in plugin_host().backends().values()]
     found = [device for of_backend in seen for device in of_backend]
+    meters = [(meter, why_unreadable(meter)) for meter in plugin_host().meters().values()]
     if as_json:
+        readable = [{"name": meter.name, "problem": problem, "usable": not problem} for meter, problem in meters]
         own = {**attrs.asdict(hardware), "cores_usable": hardware.cores_usable}
-        print_json({"hardware": own, "devices": [{**attrs.asdict(d), "usable": not d.problem} for d in found]})
+        listed = [{**attrs.asdict(d), "usable": not d.problem} for d in found]
+        print_json({"hardware": own, "devices": listed, "meters": readable})
         return
     console = stdout()
     print_facts(console, _hardware_facts(hardware))
@@ -45,6 +49,11 @@ def devices(verbose: bool, as_json: bool) -> None:
     columns = [Column("backend"), Column("device"), Column("what it is", wraps=True), Column("usable", wraps=True)]
     rows = [(d.backend, d.name, d.description, f"no: {d.problem}" if d.problem else "yes") for d in found]
     print_table(console, columns, rows)
+    if meters:
+        print_heading(console, "meters")
+        columns = [Column("meter"), Column("what it counts", wraps=True), Column("usable", wraps=True)]
+        usable = [f"no: {problem}" if problem else "yes" for _, problem in meters]
+        print_table(console, columns, [(m.name, m.description, u) for (m, _), u in zip(meters, usable, strict=True)])
     if verbose:
         for device in found:
             print_heading(console, f"{device.backend}: {device.name}")

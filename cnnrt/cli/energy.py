@@ -94,7 +94,7 @@ def watch_idle(meters: Iterable[Meter]) -> EnergyMeters:
     """Find the meters that can be read and observe them while this process sleeps."""
     usable, left_out = [], {}
     for meter in meters:
-        reason = _problem(meter)
+        reason = why_unreadable(meter)
         if reason:
             left_out[meter.name] = reason
         else:
@@ -170,8 +170,8 @@ def _reads(watch: _Watch, failed: dict[str, str], due: bool) -> bool:
     return True
 
 
-def _problem(meter: Meter) -> str:
-    """Return why a meter cannot be read; one that fails to say is left out with its failure."""
+def why_unreadable(meter: Meter) -> str:
+    """Return why a meter cannot be read, empty if it can; one that fails to say cannot, with its failure."""
     try:
         return meter.problem()
     except Exception as error:

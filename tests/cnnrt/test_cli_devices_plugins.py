@@ -9,6 +9,8 @@ import pytest
 from cli_suite.command import answer, json_answer, run_cnnrt
 from cnnrt.plugins import PluginHost
 from cnnrt_backend_sequential.backend import SequentialBackend
+from cnnrt_meters.battery import BatteryMeter
+from cnnrt_meters.rapl import RaplMeter
 
 
 @pytest.fixture
@@ -36,6 +38,20 @@ def test_devices_as_json() -> None:
     found = json_answer("devices")
     assert found["hardware"]["cores_usable"] >= 1
     assert {"backend": "sequential", "name": "cpu", "usable": True}.items() <= found["devices"][0].items()
+
+
+def test_devices_show_the_meters_and_why_they_cannot_be_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(RaplMeter, "problem", lambda meter: "no such counter")
+    monkeypatch.setattr(BatteryMeter, "problem", lambda meter: "")
+    rows = [line.split() for line in answer("devices").splitlines()]
+    (rapl,) = (row for row in rows if row[:1] == ["rapl"])
+    (battery,) = (row for row in rows if row[:1] == ["battery"])
+    assert rapl[-4:] == ["no:", "no", "such", "counter"]
+    assert battery[-1] == "yes"
+    assert json_answer("devices")["meters"] == [
+        {"name": "rapl", "problem": "no such counter", "usable": False},
+        {"name": "battery", "problem": "", "usable": True},
+    ]
 
 
 def test_a_backend_that_fails_is_shown_with_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
