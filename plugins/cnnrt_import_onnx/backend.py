@@ -6,7 +6,9 @@ inputs are bound when the model is run, and the Net stays for as long as they st
 
 from __future__ import annotations
 
+import shutil
 import tempfile
+import weakref
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -145,8 +147,9 @@ class _Network:
         self._converted: Converted = convert(model, folder / _MODEL_NAME)
         self._net: Net | None = None
         if self._converted.model.netfile.layers:
-            self._place = tempfile.TemporaryDirectory(prefix="cnnrt-onnx-")
-            path = write_model(Path(self._place.name), self._converted.model.netfile, self._converted.model.parameters)
+            place = Path(tempfile.mkdtemp(prefix="cnnrt-onnx-"))
+            weakref.finalize(self, shutil.rmtree, place, ignore_errors=True)
+            path = write_model(place, self._converted.model.netfile, self._converted.model.parameters)
             self._net = Net(path, **settings)
 
     def run(self, arrays: Mapping[str, NDArray[Any]]) -> tuple[Any, ...]:
