@@ -69,8 +69,7 @@ class Layer(abc.ABC):
     - `inputs`: least and most number of inputs (None: no upper bound).
     - `weights`: what its parameter file holds, in the order in which CNNdroid's layout stores it.
     - `folds`: types of element-wise layers that may be folded into it (a pass does so).
-    - `affine`: True where inference multiplies each channel (axis 1) by one number and adds another one, so that a pass
-      may put both into the weights of the layer before it: `affine_terms` gives them.
+    - `affine_weights`: names of the weights that take a factor and an offset of each channel; see `takes_affine`.
     - `view`: True where the output holds the same elements in the same order (Flatten): nothing is computed.
     - `formula`: the computation in one or a few lines of plain text, for the generated page.
     - `example`: a block of a NetFile that uses the layer, for the generated page.
@@ -82,7 +81,7 @@ class Layer(abc.ABC):
     inputs: ClassVar[tuple[int, int | None]] = (1, 1)
     weights: ClassVar[tuple[WeightSpec, ...]] = ()
     folds: ClassVar[tuple[str, ...]] = ()
-    affine: ClassVar[bool] = False
+    affine_weights: ClassVar[tuple[str, str]] = ("weight", "bias")
     view: ClassVar[bool] = False
     formula: ClassVar[str] = ""
     example: ClassVar[str] = ""
@@ -104,14 +103,22 @@ class Layer(abc.ABC):
         """Tell whether, in inference, the output equals the (only) input, so that a pass can drop the layer."""
         return False
 
+    def is_affine(self, inputs: Sequence[Shape], weights: Mapping[str, Shape]) -> bool:
+        """Tell whether inference multiplies each channel (axis 1) by one number and adds another one, no more.
+
+        A pass may then put both into the weights of the layer before it: `affine_terms` gives them.
+        """
+        return False
+
     def affine_terms(self, weights: Mapping[str, Array]) -> tuple[Array, Array]:
-        """Return factor and offset of each channel, both (C) in float64; asked only where the class is `affine`."""
+        """Return factor and offset of each channel, both (C) in float64; asked only where the layer `is_affine`."""
         raise NotImplementedError(f"{self.type} says that it is affine, but gives no terms")
 
     def takes_affine(self, output: Shape) -> bool:
         """Tell whether a factor and an offset of each channel of the output may go into this layer's weights.
 
-        They may where row c of `weight` and value c of `bias` (absent: 0) make channel c, and nothing else does.
+        They may where row c of the first of `affine_weights` (absent: 1) and value c of the second one (absent: 0) make
+        channel c, and nothing else does.
         """
         return False
 

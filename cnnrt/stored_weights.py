@@ -15,7 +15,8 @@ class RowsOfFile:
     """Satisfies `cnnrt.backend.StoredWeights`.
 
     `tensors` and `shapes` (logical) by name. `factor` and `bias`: what is folded in, or None: `factor` multiplies each
-    row of "weight", in float64 and rounded once; `bias` takes the place of the stored one.
+    row of the first of the weights that `names` names, ones where it is not stored, in float64 and rounded once; `bias`
+    takes the place of the second.
     """
 
     def __init__(
@@ -24,11 +25,13 @@ class RowsOfFile:
         shapes: Mapping[str, Shape],
         factor: Array | None = None,
         bias: Array | None = None,
+        names: tuple[str, str] = ("weight", "bias"),
     ) -> None:
         self._tensors = tensors
         self._shapes = shapes
         self._factor = factor
         self._bias = bias
+        self._scaled, self._shifted = names
 
     @property
     def shapes(self) -> Mapping[str, Shape]:
@@ -45,11 +48,14 @@ class RowsOfFile:
         row = math.prod(shape[1:])
         target = np.empty((last - first) * row, np.float32) if out is None else out[: (last - first) * row]
         result = target.reshape(last - first, *shape[1:]) if shape else target.reshape(())
-        if name == "bias" and self._bias is not None:
+        if name == self._shifted and self._bias is not None:
             result[...] = self._bias[first:last]
             return result
+        if name not in self._tensors and self._factor is not None:
+            result[...] = self._factor[first:last]
+            return result
         self._tensors[name].read(first * row, target)
-        if name == "weight" and self._factor is not None:
+        if name == self._scaled and self._factor is not None:
             factor = self._factor[first:last].reshape(-1, *[1] * (len(shape) - 1))
             # What is infinite or not a number goes on as it would without folding. In place NumPy converts in small
             # blocks: no second copy.

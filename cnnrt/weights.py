@@ -42,11 +42,15 @@ class StoredTensor:
 
 @attrs.frozen
 class WeightSource:
-    """A layer's parameter file, which of its tensors is which weight, and the affine layers multiplied into them."""
+    """A layer's parameter file, which of its tensors is which weight, and the affine layers multiplied into them.
+
+    `affine_names`: the weight that takes their factors, and the one that takes their offsets.
+    """
 
     path: Path
     tensors: Mapping[str, StoredTensor]
     folded: tuple[FoldedAffine, ...] = ()
+    affine_names: tuple[str, str] = ("weight", "bias")
 
     @property
     def key(self) -> Any:
@@ -55,10 +59,11 @@ class WeightSource:
 
     @property
     def shapes(self) -> dict[str, Shape]:
-        """Shapes as stored, by weight name; what is folded in may bring a bias."""
+        """Shapes as stored, by weight name; what is folded in may bring factors and offsets."""
         shapes = {name: tensor.shape for name, tensor in self.tensors.items()}
         if self.folded:
-            shapes.setdefault("bias", (self.folded[0].channels,))
+            for name in self.affine_names:
+                shapes.setdefault(name, (self.folded[0].channels,))
         return shapes
 
     @property
@@ -96,7 +101,8 @@ class WeightSource:
     ) -> RowsOfFile:
         """Return the weights with what is folded into them: in float64, rounded once."""
         channels = (self.folded[0].channels,)
-        bias = stored.rows("bias", 0, *channels) if "bias" in tensors else 0
+        scaled, shifted = self.affine_names
+        bias = stored.rows(shifted, 0, *channels) if shifted in tensors else 0
         with np.errstate(all="ignore"):
             factor: Array = np.ones(1)
             offset: Array = np.asarray(bias, np.float64)
@@ -104,8 +110,8 @@ class WeightSource:
                 next_factor, next_offset = folded.terms()
                 factor, offset = next_factor * factor, next_factor * offset + next_offset
             rounded = offset.astype(np.float32)
-        own = {name: shapes[name] for name in tensors}
-        return RowsOfFile(tensors, {**own, "bias": channels}, factor, rounded)
+        own = {scaled: channels} | {name: shapes[name] for name in tensors} | {shifted: channels}
+        return RowsOfFile(tensors, own, factor, rounded, self.affine_names)
 
 
 @attrs.frozen

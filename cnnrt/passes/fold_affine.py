@@ -1,7 +1,8 @@
 """Fold an affine layer (batch normalisation) into the weights of the layer before it: it then costs nothing.
 
 y = factor * (weight * x + bias) + offset is again a weighted sum, with the weights factor * weight and the bias
-factor * bias + offset. The product is made when weights are read (`WeightSource.load`); no file changes.
+factor * bias + offset. The layer before may be affine itself: then its own factors are the weights. The product is made
+when weights are read (`WeightSource.load`); no file changes.
 """
 
 from __future__ import annotations
@@ -36,7 +37,9 @@ def fold_affine(graph: Graph, shapes: Shapes, wanted: Collection[str]) -> tuple[
 
 
 def _takes(before: Node, node: Node, shapes: Shapes) -> bool:
-    if not (node.layer.affine and node.weights and before.weights and len(before.outputs) == 1):
+    if not (node.weights and before.weights and len(before.outputs) == 1):
+        return False
+    if not node.layer.is_affine([shapes.values[v] for v in node.inputs], shapes.weights[node.name]):
         return False
     return not before.folded and before.layer.takes_affine(shapes.values[before.outputs[0]])
 
@@ -46,5 +49,6 @@ def _folded(before: Node, node: Node, shapes: Shapes) -> Node:
     assert node.weights is not None
     channels = shapes.values[before.outputs[0]][1]
     affine = FoldedAffine(node.name, node.layer, node.weights, shapes.weights[node.name], channels)
-    weights = attrs.evolve(before.weights, folded=(*before.weights.folded, affine))
+    names = before.layer.affine_weights
+    weights = attrs.evolve(before.weights, folded=(*before.weights.folded, affine), affine_names=names)
     return attrs.evolve(before, outputs=node.outputs, weights=weights)

@@ -20,8 +20,9 @@ class ArgMax(Layer):
 
     Input of any shape. Places are numbers like all others, so that 3.0 is the fourth. Of equal values the first counts
     as larger, with `select_last` the last one. As in Caffe, without an axis each item is taken as one list: the output
-    is (N, 1, top_k), and with `out_max_val` (N, 2, top_k), places above values. With an axis, `out_max_val` gives
-    values instead of places, and `keepdims: false` leaves out the axis of a single place.
+    is (N, 1, top_k), or with `out_max_val` (N, 2, top_k), places above values; that of images has a further axis of
+    length 1. With an axis, `out_max_val` gives values instead of places, and `keepdims: false` leaves out the axis of a
+    single place.
     """
 
     type = "ArgMax"
@@ -53,7 +54,7 @@ class ArgMax(Layer):
             if not shape:
                 raise ShapeError("expected an input with a batch dimension, got a scalar")
             self._expect(math.prod(shape[1:]), shape)
-            return ((shape[0], 2 if self.out_max_val else 1, self.top_k),)
+            return ((shape[0], 2 if self.out_max_val else 1, self.top_k, *(1,) * (len(shape) - 3)),)
         axis = resolve_axis(self.axis, shape)
         self._expect(shape[axis], shape)
         return ((*shape[:axis], *((self.top_k,) if self.keepdims else ()), *shape[axis + 1 :]),)
@@ -89,6 +90,7 @@ class ArgMax(Layer):
         values = np.take_along_axis(lists, places, axis)
         if self.axis is None:
             rows = [places, values] if self.out_max_val else [places]
-            return (np.stack(rows, axis=1).astype(x.dtype),)
+            (shape,) = self.output_shapes([x.shape], {})
+            return (np.stack(rows, axis=1).astype(x.dtype).reshape(shape),)
         result = (values if self.out_max_val else places).astype(x.dtype)
         return (result if self.keepdims else np.squeeze(result, axis),)

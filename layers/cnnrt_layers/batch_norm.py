@@ -34,7 +34,7 @@ class BatchNorm(Layer):
         WeightSpec("shift", "(C)", "added to each scaled channel; absent, all are 0", optional=True),
     )
     folds = ("ReLU",)
-    affine = True
+    affine_weights = ("scale", "shift")
     formula = "y[n, c, ...] = scale[c] * (x[n, c, ...] - mean[c]) / sqrt(variance[c] + epsilon) + shift[c]"
     example = """
         layer {
@@ -65,6 +65,14 @@ class BatchNorm(Layer):
     def flops(self, inputs: Sequence[Shape], outputs: Sequence[Shape], weights: Mapping[str, Shape]) -> int:
         """Return 2 for each value: a factor and an offset."""
         return 2 * math.prod(inputs[0])
+
+    def is_affine(self, inputs: Sequence[Shape], weights: Mapping[str, Shape]) -> bool:
+        """Tell that it is."""
+        return True
+
+    def takes_affine(self, output: Shape) -> bool:
+        """Tell that its own factors and offsets take others."""
+        return True
 
     def affine_terms(self, weights: Mapping[str, Array]) -> tuple[Array, Array]:
         """Return factor and offset of each channel, (C) in float64: y = factor * x + offset."""

@@ -99,6 +99,7 @@ class Eltwise(Layer):
             for x, factor in zip(inputs[1:], factors[1:], strict=True):
                 operand = x if factor == 1 else np.multiply(x, factor, dtype=np.float64)
                 combine(result, operand, out=result, dtype=np.float64)
+                del operand  # before the next one is made
             if self.operation == "mean":
                 result /= len(inputs)
         return (result.astype(inputs[0].dtype, copy=False),)

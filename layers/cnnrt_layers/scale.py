@@ -38,6 +38,7 @@ class Scale(Layer):
           parameters_file: "scale1.msg"
         }
     """
+    affine_weights = ("scale", "bias")
     suite = "cnnrt_layers.conformance.suites:ScaleSuite"
 
     axis: int = integer(1, doc="the input's axis that the first axis of the factors belongs to; negative: from the end")
@@ -66,6 +67,19 @@ class Scale(Layer):
                 f"got {shape_text(shape)}"
             )
         return (*(1,) * axis, *shape, *(1,) * (len(whole) - axis - len(shape)))
+
+    def is_affine(self, inputs: Sequence[Shape], weights: Mapping[str, Shape]) -> bool:
+        """Tell whether there is one input, and one factor or offset for each of its channels."""
+        shape = inputs[0]
+        if len(inputs) > 1 or len(shape) < 2 or set(weights.values()) != {shape[1:2]}:
+            return False
+        return shape[1] == 1 or resolve_axis(self.axis, shape) == 1
+
+    def affine_terms(self, weights: Mapping[str, Array]) -> tuple[Array, Array]:
+        """Return factor and offset of each channel, (C) in float64."""
+        channels = next(iter(weights.values())).shape
+        factor = weights.get("scale", np.ones(channels)).astype(np.float64)
+        return factor, weights.get("bias", np.zeros(channels)).astype(np.float64)
 
     def flops(self, inputs: Sequence[Shape], outputs: Sequence[Shape], weights: Mapping[str, Shape]) -> int:
         """Return 2 for each value: a factor and an offset."""

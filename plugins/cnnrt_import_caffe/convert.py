@@ -10,19 +10,14 @@ from cnnrt.importer import ImportedModel
 from cnnrt_import_caffe.blobs import Blob
 from cnnrt_import_caffe.findings import Findings
 from cnnrt_import_caffe.inputs import input_block
-from cnnrt_import_caffe.layers import SUPPORTED, Converted
 from cnnrt_import_caffe.net import CaffeNet
+from cnnrt_import_caffe.rules import Converted
+from cnnrt_import_caffe.supported import SUPPORTED
 from cnnrt_import_caffe.unknown_keys import note_unknown_keys
 from cnnrt_import_caffe.weights import match_weights
 from cnnrt_import_caffe.wiring import Step, Wiring, wire
 from netfile_spec import LayerBlock, NetFile
 from netfile_spec.problems import quoted
-
-_ADVICE = {
-    "batchnorm": "merge it into the convolution before it (there are scripts for Caffe that do) and convert the result",
-    "prelu": "the nearest that is supported is ReLU, with one negative_slope for all channels",
-    "scale": "merge it, with the BatchNorm before it, into the convolution and convert the result",
-}
 
 
 def convert(
@@ -67,9 +62,9 @@ def _convert_step(step: Step, findings: Findings) -> Converted | None:
     if not (least <= len(step.bottoms) and (most is None or len(step.bottoms) <= most)):
         wanted = str(least) if most == least else f"at least {least}"
         findings.problem(layer, f"{step.type} of {len(step.bottoms)} bottoms", "bottom", expected=wanted)
-    if len(layer.tops) > 1 and step.type == layer.type:
+    if rule.most_tops is not None and len(layer.tops) > rule.most_tops and step.type == layer.type:
         message = f"{step.type} with {len(layer.tops)} tops"
-        findings.problem(layer, message, "top", nth=1, expected="one", hint="no layer of cnnrt has several outputs")
+        findings.problem(layer, message, "top", nth=rule.most_tops, expected=f"at most {rule.most_tops}")
     note_unknown_keys(layer, rule.block, findings)
     return rule.convert(layer, findings)
 
@@ -87,7 +82,7 @@ def _advice(kind: str) -> str:
     plain = kind[:60].lower().replace("_", "")
     names = {name.lower(): name for name in SUPPORTED}
     near = difflib.get_close_matches(plain, names, n=1, cutoff=0.8)
-    return _ADVICE.get(plain) or (f"did you mean {names[near[0]]}?" if near else "")
+    return f"did you mean {names[near[0]]}?" if near else ""
 
 
 def _blocks(known: list[tuple[Step, Converted]], wiring: Wiring) -> list[LayerBlock]:
@@ -96,8 +91,9 @@ def _blocks(known: list[tuple[Step, Converted]], wiring: Wiring) -> list[LayerBl
     previous = wiring.sources[0].blob if wiring.sources else None
     for step, layer in known:
         bottoms = None if step.bottoms == (previous,) else step.bottoms
-        blocks.append(LayerBlock(layer.type, step.name, bottoms, wiring.aliases.get(step.name), keys=layer.keys))
-        previous = step.name
+        tops = step.tops if len(step.tops) > 1 else wiring.aliases.get(step.name)
+        blocks.append(LayerBlock(layer.type, step.name, bottoms, tops, keys=layer.keys))
+        previous = step.tops[0]
     return blocks
 
 

@@ -53,22 +53,46 @@ _MESSAGES = {
         8 include *NetStateRule
         9 exclude *NetStateRule
         100 transform_param TransformationParameter
+        103 argmax_param ArgMaxParameter
         104 concat_param ConcatParameter
         106 convolution_param ConvolutionParameter
         107 data_param DataParameter
         108 dropout_param DropoutParameter
         109 dummy_data_param DummyDataParameter
         110 eltwise_param EltwiseParameter
+        111 exp_param ExpParameter
         115 image_data_param ImageDataParameter
         117 inner_product_param InnerProductParameter
         118 lrn_param LRNParameter
         119 memory_data_param MemoryDataParameter
+        120 mvn_param MVNParameter
         121 pooling_param PoolingParameter
+        122 power_param PowerParameter
         123 relu_param ReLUParameter
         125 softmax_param SoftmaxParameter
+        126 slice_param SliceParameter
         129 window_data_param DataParameter
+        131 prelu_param PReLUParameter
+        133 reshape_param ReshapeParameter
+        134 log_param ExpParameter
         135 flatten_param FlattenParameter
-        143 input_param InputParameter""",
+        136 reduction_param ReductionParameter
+        139 batch_norm_param BatchNormParameter
+        140 elu_param ELUParameter
+        141 bias_param BiasParameter
+        142 scale_param ScaleParameter
+        143 input_param InputParameter
+        144 crop_param CropParameter
+        147 swish_param SwishParameter
+        148 clip_param ClipParameter
+        202 permute_param PermuteParameter
+        203 prior_box_param PriorBoxParameter
+        204 detection_output_param DetectionOutputParameter
+        206 norm_param NormalizeParameter
+        8266711 roi_pooling_param ROIPoolingParameter
+        1147 interp_param InterpParameter
+        1148 upsample_param UpsampleParameter
+        1149 shuffle_channel_param ShuffleChannelParameter""",
     "V1LayerParameter": """
         1 layer V0LayerParameter
         2 bottom *string
@@ -82,17 +106,22 @@ _MESSAGES = {
         1001 param *string
         32 include *NetStateRule
         33 exclude *NetStateRule
+        23 argmax_param ArgMaxParameter
         9 concat_param ConcatParameter
         10 convolution_param ConvolutionParameter
         11 data_param DataParameter
         12 dropout_param DropoutParameter
         26 dummy_data_param DummyDataParameter
         24 eltwise_param EltwiseParameter
+        41 exp_param ExpParameter
         15 image_data_param ImageDataParameter
         17 inner_product_param InnerProductParameter
         18 lrn_param LRNParameter
         22 memory_data_param MemoryDataParameter
+        34 mvn_param MVNParameter
         19 pooling_param PoolingParameter
+        21 power_param PowerParameter
+        31 slice_param SliceParameter
         20 window_data_param DataParameter
         30 relu_param ReLUParameter
         39 softmax_param SoftmaxParameter
@@ -205,6 +234,109 @@ _MESSAGES = {
     "EltwiseParameter": """
         1 operation {PROD SUM MAX} = SUM
         2 coeff *float""",
+    "ArgMaxParameter": """
+        1 out_max_val bool
+        2 top_k uint32 = 1
+        3 axis int32""",
+    "BatchNormParameter": """
+        1 use_global_stats bool
+        2 moving_average_fraction float
+        3 eps float = 1e-5""",
+    "BiasParameter": """
+        1 axis int32 = 1
+        2 num_axes int32 = 1""",
+    "ClipParameter": """
+        1 min float
+        2 max float""",
+    "CropParameter": """
+        1 axis int32 = 2
+        2 offset *uint32""",
+    "ELUParameter": "1 alpha float = 1",
+    # LogParameter has the same fields.
+    "ExpParameter": """
+        1 base float = -1
+        2 scale float = 1
+        3 shift float""",
+    "MVNParameter": """
+        1 normalize_variance bool = true
+        2 across_channels bool
+        3 eps float = 1e-9""",
+    "PReLUParameter": "2 channel_shared bool",
+    "PowerParameter": """
+        1 power float = 1
+        2 scale float = 1
+        3 shift float""",
+    # Numbered from 1 in Caffe.
+    "ReductionParameter": """
+        1 operation {NO_REDUCTION SUM ASUM SUMSQ MEAN} = SUM
+        2 axis int32
+        3 coeff float = 1""",
+    "ReshapeParameter": """
+        1 shape BlobShape
+        2 axis int32
+        3 num_axes int32 = -1""",
+    "ScaleParameter": """
+        1 axis int32 = 1
+        2 num_axes int32 = 1
+        4 bias_term bool""",
+    "SliceParameter": """
+        1 slice_dim uint32 = 1
+        2 slice_point *uint32
+        3 axis int32 = 1""",
+    "SwishParameter": "1 beta float = 1",
+    # From here on layers of forks; where forks disagree about a block's number, it is met in prototxt only.
+    "PermuteParameter": "1 order *uint32",
+    "PriorBoxParameter": """
+        1 min_size *float
+        2 max_size *float
+        3 aspect_ratio *float
+        4 flip bool = true
+        5 clip bool
+        6 variance *float
+        7 img_size uint32
+        8 img_h uint32
+        9 img_w uint32
+        10 step float
+        11 step_h float
+        12 step_w float
+        13 offset float = 0.5""",
+    "NonMaximumSuppressionParameter": """
+        1 nms_threshold float = 0.3
+        2 top_k int32
+        3 eta float = 1""",
+    "DetectionOutputParameter": """
+        1 num_classes uint32
+        2 share_location bool = true
+        3 background_label_id int32
+        4 nms_param NonMaximumSuppressionParameter
+        6 code_type {NO_CODE CORNER CENTER_SIZE CORNER_SIZE} = CORNER
+        7 keep_top_k int32 = -1
+        8 variance_encoded_in_target bool
+        9 confidence_threshold float""",
+    "NormalizeParameter": """
+        1 across_spatial bool = true
+        3 channel_shared bool = true
+        4 eps float = 1e-10""",
+    "ROIPoolingParameter": """
+        1 pooled_h uint32
+        2 pooled_w uint32
+        3 spatial_scale float = 1""",
+    "InterpParameter": """
+        1 height int32
+        2 width int32
+        3 zoom_factor int32 = 1
+        4 shrink_factor int32 = 1
+        5 pad_beg int32
+        6 pad_end int32""",
+    "UpsampleParameter": """
+        1 scale uint32 = 2
+        2 scale_h uint32
+        3 scale_w uint32
+        4 pad_out_h bool
+        5 pad_out_w bool
+        6 upsample_h uint32
+        7 upsample_w uint32""",
+    "ShuffleChannelParameter": "1 group uint32 = 1",
 }
 
 _PACKAGE = "cnnrt.import_caffe"

@@ -17,7 +17,12 @@ _HARMLESS = frozenset(
         "loss_weight",
         "phase",
         "propagate_down",
+        "filler",
+        "save_output_param",
+        "scale_filler",
         "stable_prod_grad",
+        "visualize",
+        "visualize_threshold",
         "weight_decay",
         "weight_filler",
         # Named as problems where they matter.
@@ -34,8 +39,9 @@ def note_unknown_keys(layer: CaffeLayer, block: str, findings: Findings) -> None
     described = layer.param.DESCRIPTOR.fields_by_name
     # `param` and `blobs` exist in all forms; blocks of other types' parameters mean nothing here.
     unknown = [e for e in layer.place.entries() if e.key not in described and not e.key.endswith("_param")]
-    inside = described[block].message_type.fields_by_name
-    unknown += [e for e in layer.place.entries(block) if e.key not in inside]
+    if block:
+        inside = described[block].message_type.fields_by_name
+        unknown += [e for e in layer.place.entries(block) if e.key not in inside]
     for entry in unknown:
         if entry.key not in _HARMLESS:
             line = layer.place.tree.position(entry.offset).line

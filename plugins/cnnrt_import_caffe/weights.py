@@ -14,9 +14,35 @@ from numpy.typing import NDArray
 
 from cnnrt_import_caffe.blobs import Blob
 from cnnrt_import_caffe.findings import Findings
-from cnnrt_import_caffe.layers import WeightShape
+from cnnrt_import_caffe.rules import WeightShape
 from cnnrt_import_caffe.wiring import Step
 from netfile_spec.problems import quoted
+
+
+@attrs.frozen(eq=False)
+class StoredWeight:
+    """A weight in the file: its blob, the shape that it gets, and what is done to its values once they are read.
+
+    They are transposed, or divided by the only value of another blob (0 gives zeros, as in Caffe).
+    """
+
+    blob: Blob
+    shape: tuple[int, ...]
+    transpose: bool = False
+    divisor: Blob | None = None
+
+    @property
+    def identity(self) -> tuple[object, ...]:
+        """What is the same for weights of the same values."""
+        return id(self.blob), self.shape, self.transpose, id(self.divisor)
+
+    def array(self) -> NDArray[Any]:
+        """Return the values, read now, float32."""
+        values = self.blob.array().reshape(self.shape)
+        if self.divisor is not None:
+            divisor = self.divisor.array().reshape(-1)[0]
+            values = values / divisor if divisor else np.zeros_like(values)
+        return np.ascontiguousarray(values.T) if self.transpose else values
 
 
 @attrs.frozen(eq=False)
@@ -26,12 +52,10 @@ class LayerWeights(Mapping[str, NDArray[Any]]):
     So a model that is converted layer by layer takes the memory of its largest weight, not of all.
     """
 
-    entries: Mapping[str, tuple[Blob, tuple[int, ...], bool]]
+    entries: Mapping[str, StoredWeight]
 
     def __getitem__(self, name: str) -> NDArray[Any]:
-        blob, shape, transpose = self.entries[name]
-        values = blob.array().reshape(shape)
-        return np.ascontiguousarray(values.T) if transpose else values
+        return self.entries[name].array()
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.entries)
@@ -68,7 +92,7 @@ def match_weights(
             )
         else:
             entries = _check(step, wanted, blobs, len(own), findings)
-            same = tuple((name, id(blob), *how) for name, (blob, *how) in entries.items())
+            same = tuple((name, *weight.identity) for name, weight in entries.items())
             weights[step.name] = alike.setdefault(same, LayerWeights(entries))
     return weights
 
@@ -103,27 +127,30 @@ def _shared_names(step: Step, count: int) -> list[str]:
 
 def _check(
     step: Step, wanted: Sequence[WeightShape], blobs: Sequence[Blob | None], stored: int, findings: Findings
-) -> dict[str, tuple[Blob, tuple[int, ...], bool]]:
+) -> dict[str, StoredWeight]:
     found = {}
     if stored > len(wanted):
         message = f"{stored} blobs of weights are stored, but the layer has {len(wanted)}"
         findings.problem(step.layer, message, hint="is bias_term: false missing from the caffemodel, or too much here?")
     for spec, blob in zip(wanted, blobs, strict=True):
         if blob is None:
-            message = f"no {spec.name} is stored for it"
+            message = f"no {spec.name or 'factor of its statistics'} is stored for it"
             findings.problem(step.layer, message, hint="if the layer has none, state bias_term: false")
             continue
         if blob.count == 0:
             message = f"its {spec.name} is stored without values that can be read"
             findings.problem(step.layer, message, hint="weights in half precision (NVCaffe) must be saved as float")
             continue
-        shape = fitted(blob.shape, spec.shape)
+        what = spec.name or "factor of its statistics"
+        shape = blob.shape if spec.shape is None else fitted(blob.shape, spec.shape)
         if shape is None:
-            want = "×".join("?" if n is None else str(n) for n in spec.shape)
-            message = f"its {spec.name} is stored as {'×'.join(map(str, blob.shape)) or 'one value'}"
+            want = "×".join("?" if n is None else str(n) for n in spec.shape or ())
+            message = f"its {what} is stored as {'×'.join(map(str, blob.shape)) or 'one value'}"
             findings.problem(step.layer, message, expected=f"{want}, as the layer's parameters say")
             continue
-        found[spec.name] = (blob, shape, spec.transpose)
+        if spec.name:
+            divisor = None if spec.divisor is None else blobs[spec.divisor]
+            found[spec.name] = StoredWeight(blob, shape, spec.transpose, divisor)
     return found
 
 

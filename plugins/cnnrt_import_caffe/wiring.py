@@ -22,6 +22,9 @@ DATA_TYPES = frozenset(
 """Layers that bring values in from outside."""
 
 _FREE_TOPS = frozenset({"DummyData", "HDF5Data", "Input"})
+_SEVERAL_TOPS = frozenset({"Pooling", "Slice"})
+"""Layers that give several values; a second top of others (a loss's, say) is not computed."""
+
 _SINKS = frozenset({"Accuracy", "HDF5Output", "Silence"})
 # In the table of blobs: labels, and what was computed from them or by a layer that was left out.
 _ABSENT = ""
@@ -39,12 +42,16 @@ class Source:
 
 @attrs.frozen(eq=False)
 class Step:
-    """A layer to be computed: its unique `name`, its type, and the values that it reads."""
+    """A layer to be computed: its unique `name`, its type, and the values that it reads and gives.
+
+    A single value has the layer's name; several are named after their blobs.
+    """
 
     name: str
     type: str
     layer: CaffeLayer
     bottoms: tuple[str, ...]
+    tops: tuple[str, ...]
 
 
 @attrs.frozen(eq=False)
@@ -122,14 +129,18 @@ class _Wiring:
         return self.value[blob]
 
     def _compute(self, layer: CaffeLayer, kind: str, values: list[str]) -> None:
-        name = self._unique(layer)
-        self.steps.append(Step(name, kind, layer, tuple(values)))
+        several = kind in _SEVERAL_TOPS and len(layer.tops) > 1
+        tops = tuple(self._unique(layer, top) for top in layer.tops) if several else ()
+        name = tops[layer.tops.index(layer.name)] if several and layer.name in layer.tops else self._unique(layer)
+        tops = tops or (name,)
+        self.steps.append(Step(name, kind, layer, tuple(values), tops))
         if kind == "Softmax" and values:
             self.softmax_of.setdefault((values[0], layer.param.softmax_param.axis), name)
-        for top in layer.tops[:1]:
-            self.value[top] = self.last_writer[top] = name
-        for top in layer.tops[1:]:
-            self.value[top] = _ABSENT
+        for top, value in zip(layer.tops, tops, strict=False):
+            self.value[top] = value
+        if not several:
+            self.last_writer |= dict.fromkeys(layer.tops[:1], name)
+            self.value |= dict.fromkeys(layer.tops[1:], _ABSENT)
 
     def _softmax_of_loss(self, layer: CaffeLayer, value: str) -> None:
         """Compute the loss layer's softmax, unless the net has it already; its labels and the loss go."""
@@ -152,12 +163,15 @@ class _Wiring:
     def _note(self, layer: CaffeLayer, what: str) -> None:
         self.findings.note(f"layer {layer.title} ({layer.type}) {what}")
 
-    def _unique(self, layer: CaffeLayer) -> str:
-        wanted = name = layer.name or layer.type.lower() or "layer"
+    def _unique(self, layer: CaffeLayer, blob: str = "") -> str:
+        """Return a name that is not taken yet, and take it: the layer's own, or that of one of its blobs."""
+        wanted = name = blob or layer.name or layer.type.lower() or "layer"
         while name in self.taken:
             number = self.next_number[wanted] = self.next_number.get(wanted, 1) + 1
             name = f"{wanted}_{number}"
-        if layer.name and name != layer.name:
+        if blob and name != blob:
+            self.findings.note(f"the name {quoted(blob)} is taken; this value of {layer.title} is named {quoted(name)}")
+        elif layer.name and name != layer.name and not blob:
             self.findings.note(f"the name {layer.title} is taken; this {layer.type} layer is named {quoted(name)}")
         self.taken.add(name)
         return name

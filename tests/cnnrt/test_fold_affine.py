@@ -17,7 +17,7 @@ from cnnrt import Net
 from cnnrt.errors import PluginError
 from cnnrt.keys import integer
 from cnnrt.layer import Array, Layer, Shape, WeightSpec
-from cnnrt_layers import cnnrt_layers
+from cnnrt_layers import BatchNorm, ReLU, Scale
 from core_suite.plain_evaluation import all_values
 from core_suite.plugins_in_memory import built_in, entry_point, host_of, plugin
 from core_suite.small_networks import filters, images, write_network
@@ -207,12 +207,14 @@ class Gain(Layer):
     """Multiplies each channel by a weight; `terms` of them are given to whom it is folded into."""
 
     type = "Gain"
-    affine = True
     weights = (WeightSpec("gain", "(C)", "factor of each channel"),)
     terms: int = integer(4, doc="how many")
 
     def output_shapes(self, inputs: Sequence[Shape], weights: Mapping[str, Shape]) -> tuple[Shape, ...]:
         return (inputs[0],)
+
+    def is_affine(self, inputs: Sequence[Shape], weights: Mapping[str, Shape]) -> bool:
+        return True
 
     def affine_terms(self, weights: Mapping[str, Array]) -> tuple[Array, Array]:
         return weights["gain"][: self.terms].astype(np.float64), np.zeros(self.terms)
@@ -235,8 +237,40 @@ def test_a_strangers_layer_is_folded_by_what_it_says(tmp_path: Path, terms: int)
             net.compute(images(1, 2, 6, 6))
 
 
+def test_a_scale_of_the_channels_goes_into_the_weights_before_it_and_no_other(tmp_path: Path) -> None:
+    factors = np.float32([1, -2, 3, 0.5])
+    scale = {"conv": filters(1, 4, 2, 3, 3), "norm": statistics(4), "scale": {"scale": factors, "bias": factors + 1}}
+    blocks = [CONV, NORM, layer("Scale", "scale"), RELU]
+    net = Net(write_network(tmp_path / "channels", blocks, scale, inputs=[IMAGE]))
+    assert titles(net) == ["conv + norm + scale + relu"]
+    assert_right(net, images(3, 2, 6, 6))
+    blocks[2] = layer("Scale", "scale", axis=2)
+    net = Net(write_network(tmp_path / "rows", blocks, scale, inputs=[IMAGE]))
+    assert titles(net) == ["conv + norm", "scale", "relu"]
+    assert_right(net, images(3, 2, 6, 6))
+
+
+@pytest.mark.parametrize("kept", [("mean", "variance"), ("mean", "variance", "scale", "shift")])
+def test_where_no_weights_come_before_them_batch_norm_takes_what_follows(tmp_path: Path, kept: Sequence[str]) -> None:
+    """As in DenseNet, whose normalisations follow a Concat; Caffe has them in two layers."""
+    norm = {name: w for name, w in statistics(2).items() if name in kept}
+    scale = {"norm": norm, "scale": {"scale": np.float32([2, -3])}}
+    net = Net(write_network(tmp_path, [NORM, layer("Scale", "scale"), RELU], scale, inputs=[IMAGE]))
+    assert titles(net) == ["norm + scale + relu"]
+    assert "scale multiplied into the weights of norm" in net.plan.notes
+    assert_right(net, images(3, 2, 6, 6))
+
+
 def test_which_layers_say_so() -> None:
-    assert [each.type for each in cnnrt_layers() if each.affine] == ["BatchNorm"]
+    shape, channels = (1, 3, 4, 4), {"scale": (3,)}
+    assert BatchNorm().is_affine([shape], channels)
+    assert Scale().is_affine([shape], channels)
+    assert Scale(axis=-3).is_affine([shape], channels)
+    assert not Scale(axis=2).is_affine([(1, 3, 3, 3)], channels)
+    assert not Scale().is_affine([shape], {"scale": (3, 4)})
+    assert not Scale().is_affine([shape], {"scale": (1,)})
+    assert not Scale().is_affine([shape, (3,)], {"bias": (3,)})
+    assert not ReLU().is_affine([shape], {})
 
 
 @given(st.data())
@@ -245,7 +279,7 @@ def test_random_chains_compute_what_their_layers_do(data: st.DataObject) -> None
     blocks: list[LayerBlock] = []
     parameters: dict[str, Mapping[str, Array]] = {}
     for i in range(data.draw(st.integers(1, 6))):
-        kind = data.draw(st.sampled_from(["conv", "norm", "norm", "relu", "sum"]))
+        kind = data.draw(st.sampled_from(["conv", "norm", "norm", "scale", "relu", "sum"]))
         name, before = f"l{i}", blocks[-1].name if blocks else "data"
         if kind == "conv":
             blocks.append(layer("Convolution", name, pad=1))
@@ -254,6 +288,9 @@ def test_random_chains_compute_what_their_layers_do(data: st.DataObject) -> None
             blocks.append(layer("BatchNorm", name))
             kept = ["mean", "variance", *data.draw(st.sampled_from([(), ("scale",), ("shift",), ("scale", "shift")]))]
             parameters[name] = {k: w for k, w in statistics(2, i).items() if k in kept}
+        elif kind == "scale":
+            blocks.append(layer("Scale", name))
+            parameters[name] = {"scale": np.float32([2, -1]), "bias": np.float32([0.5, 3])}
         elif kind == "relu":
             blocks.append(layer("ReLU", name, negative_slope=data.draw(st.sampled_from([0.0, 0.5]))))
         else:

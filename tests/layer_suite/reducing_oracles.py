@@ -44,7 +44,7 @@ def arg_max(layer: Any, inputs: Sequence[Array], weights: Weights) -> Array:
     if layer.axis is None:
         rows = [_best(layer, list(item.ravel())) for item in x]
         picked = [[[p for p, _ in row], [v for _, v in row]][: 1 + layer.out_max_val] for row in rows]
-        return np.array(picked, np.float64).reshape(len(x), 1 + layer.out_max_val, layer.top_k)
+        return np.array(picked, np.float64).reshape(len(x), 1 + layer.out_max_val, layer.top_k, *[1] * (x.ndim - 3))
     moved = np.moveaxis(x, layer.axis, -1)
     result = np.empty((*moved.shape[:-1], layer.top_k))
     for place in np.ndindex(moved.shape[:-1]):

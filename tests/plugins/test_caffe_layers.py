@@ -99,9 +99,18 @@ def test_pooling_that_is_refused(tmp_path: Path, parameters: str, complaint: str
     assert complaint in str(failure(tmp_path, text))
 
 
-def test_a_second_output_of_pooling_is_refused(tmp_path: Path) -> None:
-    text = INPUT + layer("p", "Pooling", "data", 'top: "mask" pooling_param { kernel_size: 2 }')
-    assert "Pooling with 2 tops" in str(failure(tmp_path, text))
+def test_a_second_top_of_pooling_is_its_mask(tmp_path: Path) -> None:
+    text = INPUT + layer("p", "Pooling", "data", 'top: "mask" pooling_param { kernel_size: 2 stride: 2 }')
+    text += layer("u", "Upsample", "p mask", "upsample_param { scale: 2 }")
+    layers = read_layers(tmp_path, text)
+    assert dict(layers["p"].keys) == {"pool": "max", "kernel_size": 2, "stride": 2, "mask": True}
+    assert layers["p"].tops == ("p", "mask")
+    assert (layers["u"].type, layers["u"].bottoms) == ("MaxUnpool", ("p", "mask"))
+    assert dict(layers["u"].keys) == {"kernel_size": (2, 2), "stride": (2, 2)}
+    three = layer("p", "Pooling", "data", 'top: "mask" top: "more" pooling_param { kernel_size: 2 }')
+    assert "Pooling with 3 tops" in str(failure(tmp_path, INPUT + three))
+    mean = layer("p", "Pooling", "data", 'top: "mask" pooling_param { kernel_size: 2 pool: AVE }')
+    assert "mean pooling with a second top" in str(failure(tmp_path, INPUT + mean))
 
 
 ELEMENTWISE = {
@@ -186,13 +195,13 @@ def test_an_inner_product_may_be_transposed_and_lack_a_bias(tmp_path: Path) -> N
 
 
 def test_all_unsupported_layers_are_named_at_once_with_their_lines(tmp_path: Path) -> None:
-    text = INPUT + layer("a", "PReLU", "data") + layer("b", "Convolucion", "a") + layer("c", "Permute", "b")
+    text = INPUT + layer("a", "Tile", "data") + layer("b", "Convolucion", "a") + layer("c", "Embed", "b")
     error = failure(tmp_path, text)
     assert [(p.position.line, p.position.column) for p in error.problems if p.position] == [(2, 25), (3, 25), (4, 25)]
     assert [p.message for p in error.problems] == [
-        'layer "a": type PReLU is not supported',
+        'layer "a": type Tile is not supported',
         'layer "b": type Convolucion is not supported',
-        'layer "c": type Permute is not supported',
+        'layer "c": type Embed is not supported',
     ]
     assert error.problems[1].hint == "did you mean Convolution?"
     assert "InnerProduct" in error.problems[-1].expected

@@ -65,11 +65,11 @@ def test_weights_shared_by_name_in_v1(tmp_path: Path) -> None:
 
 def test_enumerated_types_of_forks_are_named_with_their_lines_beside_the_others(tmp_path: Path) -> None:
     text = V1 + 'layers { name: "x" type: PRELU bottom: "prob" top: "x" }\n'
-    text += 'layers { name: "y" type: POWER bottom: "x" top: "y" }\n'
+    text += 'layers { name: "y" type: THRESHOLD bottom: "x" top: "y" }\n'
     error = failure(tmp_path, text, WEIGHTS)
     assert [(p.message, p.position.line if p.position else 0) for p in error.problems] == [
         ('layer "x": type PRELU is not supported', 11),
-        ('layer "y": type Power is not supported', 12),
+        ('layer "y": type Threshold is not supported', 12),
     ]
 
 
@@ -112,11 +112,11 @@ def test_a_v0_caffemodel_carries_its_net(tmp_path: Path) -> None:
 
 
 def test_problems_of_v0_layers_point_into_their_inner_block(tmp_path: Path) -> None:
-    text = V0.replace("pool: AVE", "pool: STOCHASTIC").replace('type: "lrn"', 'type: "tanh"')
+    text = V0.replace("pool: AVE", "pool: STOCHASTIC").replace('type: "lrn"', 'type: "im2col"')
     problems = failure(tmp_path, text, V0_WEIGHTS).problems
     assert [(p.message, p.position.line if p.position else 0) for p in problems] == [
         ('layer "pool1": stochastic pooling', 8),
-        ('layer "norm1": type TanH is not supported', 9),
+        ('layer "norm1": type Im2col is not supported', 9),
     ]
 
 

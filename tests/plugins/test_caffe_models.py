@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 from cnnrt import Net, convert
-from cnnrt.errors import ImportFailure
 from cnnrt.layer import Array
 from cnnrt_import_caffe.importer import CaffeImporter
 from netfile_spec import Layout
@@ -87,22 +86,37 @@ def test_the_mean_image_of_cifar10_turns_pixels_into_the_reference_input() -> No
     np.testing.assert_allclose(pixels - mean, reference["input"], atol=1e-4)
 
 
-@pytest.mark.parametrize(
-    ("folder", "net"),
-    [
-        ("caffe-mtcnn", "det1"),
-        ("caffe-mtcnn", "det2"),
-        ("caffe-mtcnn", "det3"),
-        ("face-slim320", "slim-320"),
-    ],
-)
-def test_every_layer_that_is_not_supported_is_named_with_its_line(folder: str, net: str) -> None:
-    prototxt = MODELS / folder / f"{net}.prototxt"
-    lines = prototxt.read_text().splitlines()
-    unsupported = [
-        number for number, line in enumerate(lines, 1) if any(f'"{t}"' in line for t in ("PReLU", "Permute", "Reshape"))
-    ]
-    with pytest.raises(ImportFailure) as caught:
-        CaffeImporter().read([prototxt, prototxt.with_suffix(".caffemodel")])
-    assert [p.position.line for p in caught.value.problems if p.position] == unsupported
-    assert all("is not supported" in p.message for p in caught.value.problems)
+MTCNN = {
+    "det1": ["conv1", "pool1", "conv4-2", "prob1"],
+    "det2": ["conv1", "pool1", "conv5-1", "conv5-2", "prob1"],
+    "det3": ["conv1", "pool1", "conv6-1", "conv6-2", "conv6-3", "prob1"],
+}
+
+
+@pytest.mark.parametrize("net", MTCNN)
+def test_mtcnn_agrees_layer_by_layer(tmp_path: Path, net: str) -> None:
+    """Three nets with PReLU in place, a deploy file of the oldest kind of input, and several outputs."""
+    prototxt = MODELS / "caffe-mtcnn" / f"{net}.prototxt"
+    convert([prototxt, prototxt.with_suffix(".caffemodel")], tmp_path / net)
+    reference = np.load(MODELS / "caffe-mtcnn" / f"reference-{net}.npz")
+    got = compute(tmp_path / net / "net.netfile", reference["input"], MTCNN[net])
+    assert_agrees(got, {name: reference[name] for name in MTCNN[net]}, "prob1")
+
+
+def test_the_first_net_of_mtcnn_takes_images_of_any_size(tmp_path: Path) -> None:
+    prototxt = MODELS / "caffe-mtcnn" / "det1.prototxt"
+    convert([prototxt, prototxt.with_suffix(".caffemodel")], tmp_path / "det1")
+    reference = np.load(MODELS / "caffe-mtcnn" / "reference-det1.npz")
+    got = compute(tmp_path / "det1" / "net.netfile", reference["input_large"], ["conv4-2", "prob1"])
+    assert_agrees(got, {name: reference[f"large_{name}"] for name in got}, "prob1")
+
+
+def test_the_slim_face_detector_agrees(tmp_path: Path) -> None:
+    """Permute, Reshape and Concat behind separable convolutions; blobs have numbers for names."""
+    prototxt = MODELS / "face-slim320" / "slim-320.prototxt"
+    convert([prototxt, prototxt.with_suffix(".caffemodel")], tmp_path / "slim")
+    reference = np.load(MODELS / "face-slim320" / "reference-caffe.npz")
+    stored = ["boxes", "scores", "blob_185", "blob_374"]
+    names = {name.removeprefix("blob_"): name for name in stored}
+    got = compute(tmp_path / "slim" / "net.netfile", reference["input"], list(names))
+    assert_agrees(got, {name: reference[key] for name, key in names.items()}, "scores")

@@ -56,10 +56,10 @@ def test_all_layers_whose_weights_are_missing_are_named_at_once(tmp_path: Path) 
 
 
 def test_a_prototxt_alone_asks_for_its_caffemodel_and_names_what_is_not_supported(tmp_path: Path) -> None:
-    error = failure(tmp_path, ONE + layer("p", "PReLU", "c"))
+    error = failure(tmp_path, ONE + layer("p", "Tile", "c"))
     assert [p.message for p in error.problems] == [
         "the weights are missing: a prototxt holds only the layers",
-        'layer "p": type PReLU is not supported',
+        'layer "p": type Tile is not supported',
     ]
     assert ".caffemodel" in error.problems[0].hint
 

@@ -148,7 +148,9 @@ def resize(
     if getattr(layer, "mode", "linear") == "nearest":
         return np.zeros_like(exact)
     largest = np.abs(inputs[0]).max(axis=(2, 3), keepdims=True)
-    return np.broadcast_to(32 * unit * largest + UNDERFLOW, exact.shape)
+    # Where values beyond the edge are excluded, weights are divided by a sum that may be small.
+    roundings = 512 if getattr(layer, "exclude_outside", False) else 32
+    return np.broadcast_to(roundings * unit * largest + UNDERFLOW, exact.shape)
 
 
 def deconvolution(
