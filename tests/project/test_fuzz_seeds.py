@@ -26,6 +26,8 @@ READERS = (
     "binaryproto",
     "darknet",
     "graphdef",
+    "keras",
+    "tflite",
     "pytorch",
     "safetensors",
     "parameters-cnnrt",
