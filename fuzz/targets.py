@@ -17,6 +17,7 @@ from fuzz import (
     planted_faults,
     pytorch,
     tensorflow,
+    tflite,
 )
 from fuzz.target import Target
 

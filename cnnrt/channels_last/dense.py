@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from cnnrt.channels_last.axis_order import in_source_order
 from cnnrt.channels_last.constants import Constant
 from cnnrt.channels_last.network import Network
-from cnnrt.channels_last.values import Flow, Place, shape_words
+from cnnrt.channels_last.values import IMAGE_ORDER, Flow, Place, shape_words
 from netfile_spec import Value as KeyValue
 
 
@@ -30,6 +30,10 @@ def dense(net: Network, place: Place, value: Flow, matrix: Constant, *, rows_are
     if value.item[-1] not in (None, features):
         shown = shape_words((None, *value.item))
         return net.problem(place, f"weights for {features} features of a value of shape {shown}")
+    if value.order == IMAGE_ORDER:
+        # At each pixel a product of its channels: a convolution by one pixel.
+        kernels = matrix.weight((outputs, features, 1, 1), lambda m: m if rows_are_outputs else m.T, rows_are_outputs)
+        return net.layer(place, "Convolution", [value], {}, {"weight": kernels}, item=(*value.item[:-1], outputs))
     keys: dict[str, KeyValue] = {}
     if value.rank > 1:
         value = in_source_order(net, place, value)

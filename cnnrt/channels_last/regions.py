@@ -13,6 +13,8 @@ from cnnrt.channels_last.values import FAILED, IMAGE_ORDER, Flow, Place, shape_w
 from cnnrt.channels_last.windows import Sliding, image
 from netfile_spec import Value as KeyValue
 
+_MOST_COPIES = 64
+
 
 def concatenate(net: Network, place: Place, values: Sequence[Flow], axis: int) -> Flow:
     """Join along an axis of the source, counted with the batch."""
@@ -179,8 +181,25 @@ def split(net: Network, place: Place, value: Flow, axis: int, sizes: Sequence[in
     return pieces
 
 
-def resize(net: Network, place: Place, value: Flow, keys: dict[str, KeyValue]) -> Flow:
-    """Resize rows and columns of an image by the Resize layer's keys."""
+def resize(
+    net: Network,
+    place: Place,
+    value: Flow,
+    mode: str,
+    size: tuple[int, int],
+    *,
+    align_corners: bool = False,
+    half_pixel: bool = False,
+) -> Flow:
+    """Resize rows and columns of an image, "nearest" or "linear", with pixels laid in one of TensorFlow's three ways.
+
+    Where two pixels are as near as one another TensorFlow takes the second one (with neither flag: rounds down).
+    """
+    keys: dict[str, KeyValue] = {"mode": mode, "size": size}
+    if align_corners or not half_pixel:
+        keys["coordinates"] = "align_corners" if align_corners else "asymmetric"
+    if mode == "nearest":
+        keys["rounding"] = "round_prefer_ceil" if align_corners or half_pixel else "floor"
     value = image(net, place, value, Sliding("valid", channels_last=net.channels_last))
     return net.layer(place, "Resize", [value], keys, item=(None, None, value.item[2] if value.item else None))
 
@@ -204,3 +223,18 @@ def rearrange(net: Network, place: Place, value: Flow, kind: str, block: int) ->
     """DepthToSpace or SpaceToDepth of an image, with the order of channels that TensorFlow has (block first)."""
     value = image(net, place, value, Sliding("valid", channels_last=net.channels_last))
     return net.layer(place, kind, [value], {"block": block}, item=(None, None, None))
+
+
+def tile(net: Network, place: Place, value: Flow, counts: Sequence[int]) -> Flow:
+    """Put copies of the value one behind the other, so many along each axis of the source, the batch's first (1)."""
+    if value.failed:
+        return value
+    if len(counts) != 1 + value.rank or counts[0] != 1 or not all(1 <= n <= _MOST_COPIES for n in counts):
+        shown = shape_words((None, *(value.item or ())))
+        return net.problem(place, f"{list(counts)[:8]} copies of a value of shape {shown}", expected="a few copies")
+    for axis, count in enumerate(counts):
+        if count > 1:
+            last = all(n == 1 for n in counts[axis + 1 :])
+            inner = place if last else Place(f"{place.name}/{axis}", place.title)
+            value = concatenate(net, inner, [value] * count, axis)
+    return value

@@ -6,26 +6,14 @@ from collections.abc import Sequence
 
 import attrs
 
+from cnnrt.channels_last import operands
 from cnnrt.channels_last.constants import Constant
 from cnnrt.channels_last.network import Network
-from cnnrt.channels_last.shape_numbers import ShapeNumbers, numbers_of
-from cnnrt.channels_last.values import Flow, shape_words
+from cnnrt.channels_last.shape_numbers import ShapeNumbers
+from cnnrt.channels_last.spaced import Spaced
+from cnnrt.channels_last.values import Flow
 from cnnrt.channels_last.windows import Sliding
 from cnnrt_import_tensorflow.nodes import Node
-
-
-@attrs.frozen(eq=False)
-class Spaced:
-    """A value that was taken apart for a convolution with gaps (SpaceToBatchND), and what happened to it since.
-
-    `pads` (top, bottom, left, right) were put around it; `convolution` is the node that came, with its kernels.
-    """
-
-    value: Flow
-    gaps: tuple[int, int]
-    pads: tuple[int, int, int, int]
-    convolution: tuple[Node, Constant] | None = None
-
 
 Operand = Flow | Constant | ShapeNumbers | Spaced
 Result = Operand | Sequence[Operand]
@@ -39,38 +27,16 @@ class Context:
     batch: int | None = None
 
     def computed(self, node: Node, operand: Operand) -> Flow:
-        """Return an operand that must be computed by the layers before.
-
-        A failed value and a problem where it is not.
-        """
-        if isinstance(operand, Flow):
-            return operand
-        what = "a constant" if isinstance(operand, Constant) else "made of sizes of values"
-        return self.net.problem(node.place, f"its input is {what}", expected="a value computed from the model's inputs")
+        """Return an operand that must be computed by the layers before."""
+        return operands.computed(self.net, node.place, operand)
 
     def constant(self, node: Node, operand: Operand, what: str) -> Constant | None:
         """Return an operand that must be a constant; None, and a problem, where it is none."""
-        if isinstance(operand, Constant):
-            return operand
-        if not (isinstance(operand, Flow) and operand.failed):
-            self.net.problem(node.place, f"{what} cannot be computed while the model runs", expected="a constant")
-        return None
+        return operands.constant(self.net, node.place, operand, what)
 
     def numbers(self, node: Node, operand: Operand, what: str) -> tuple[int, ...] | None:
         """Return an operand that must be a short list of known integers; None, and a problem, where it is not."""
-        found = numbers_of(operand)
-        if found is not None and None not in found:
-            return tuple(n for n in found if n is not None)
-        if not (isinstance(operand, Flow) and operand.failed):
-            shown = "" if found is None else f" ({shape_words(found)})"
-            expected = "constants, or sizes of values other than the batch"
-            self.net.problem(node.place, f"{what} depends on the input{shown}", expected=expected)
-        return None
-
-
-def failed(operands: Sequence[Operand]) -> bool:
-    """Tell whether one of the operands comes from a problem that was told already."""
-    return any(isinstance(o, Flow) and o.failed for o in operands)
+        return operands.known_numbers(self.net, node.place, operand, what)
 
 
 def sliding_of(context: Context, node: Node, strides: str = "strides") -> Sliding | None:

@@ -51,7 +51,7 @@ RULES: dict[str, Rule] = {
     "AddN": Rule(value_rules.total, 1, None),
     "ArgMax": Rule(arranging_rules.find_largest, 2, 2),
     "BatchNormWithGlobalNormalization": Rule(value_rules.normalise, 5, 5),
-    "BatchToSpaceND": Rule(window_rules.batch_to_space, 3, 3),
+    "BatchToSpaceND": Rule(window_rules.put_together, 3, 3),
     "BiasAdd": Rule(value_rules.add_bias, 2, 2),
     "BiasAddV1": Rule(value_rules.add_bias, 2, 2),
     "Cast": Rule(arranging_rules.cast),
@@ -68,12 +68,13 @@ RULES: dict[str, Rule] = {
     "Reshape": Rule(arranging_rules.reshape, 2, 2),
     "Shape": Rule(arranging_rules.shape_of),
     "Slice": Rule(arranging_rules.slice_plain, 3, 3),
-    "SpaceToBatchND": Rule(window_rules.space_to_batch, 3, 3),
+    "SpaceToBatchND": Rule(window_rules.take_apart, 3, 3),
     "Split": Rule(arranging_rules.split, 2, 2),
     "SplitV": Rule(arranging_rules.split, 3, 3),
     "SquaredDifference": Rule(value_rules.squared_difference, 2, 2),
     "Squeeze": Rule(arranging_rules.squeeze),
     "StridedSlice": Rule(arranging_rules.slice_strided, 4, 4),
+    "Tile": Rule(arranging_rules.repeat, 2, 2),
     "Transpose": Rule(arranging_rules.transpose, 2, 2),
 }
 

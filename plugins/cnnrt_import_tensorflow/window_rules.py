@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import attrs
-
 from cnnrt.channels_last.constants import Constant
 from cnnrt.channels_last.shape_numbers import numbers_of
-from cnnrt.channels_last.values import FAILED, Flow, shape_words
+from cnnrt.channels_last.spaced import Spaced, batch_to_space, convolve_apart, space_to_batch
+from cnnrt.channels_last.values import FAILED, Flow, Place, shape_words
 from cnnrt.channels_last.windows import Sliding, convolution, deconvolution, depthwise_convolution, pooling
 from cnnrt_import_tensorflow.nodes import Node
-from cnnrt_import_tensorflow.operands import Context, Operand, Result, Spaced, sliding_of
+from cnnrt_import_tensorflow.operands import Context, Operand, Result, sliding_of
 
 # Kernels are stored as (rows, columns, inputs, outputs); depthwise as (rows, columns, channels, multiplier); those of
 # transposed convolutions as (rows, columns, outputs, inputs).
@@ -26,62 +25,28 @@ def convolve(context: Context, node: Node, inputs: Sequence[Operand]) -> Result:
         return FAILED
     given = inputs[0]
     if isinstance(given, Spaced):
-        if given.convolution is not None or sliding.padding != "valid" or sliding.stride != (1, 1):
-            return context.net.problem(node.place, "between SpaceToBatchND and BatchToSpaceND", expected=_GAPS)
-        return attrs.evolve(given, convolution=(node, kernels))
-    return _convolved(context, node, context.computed(node, given), kernels, sliding)
+
+        def apart(place: Place, value: Flow, gaps: Sliding) -> Flow:
+            return _convolved(context, node.op, place, value, kernels, gaps)
+
+        return convolve_apart(context.net, node.place, given, sliding, apart)
+    return _convolved(context, node.op, node.place, context.computed(node, given), kernels, sliding)
 
 
-def _convolved(context: Context, node: Node, value: Flow, kernels: Constant, sliding: Sliding) -> Flow:
-    if node.op == "Conv2D":
-        return convolution(context.net, node.place, value, kernels, _OIHW, sliding)
-    return depthwise_convolution(context.net, node.place, value, kernels, _CMHW, sliding)
+def _convolved(context: Context, op: str, place: Place, value: Flow, kernels: Constant, sliding: Sliding) -> Flow:
+    if op == "Conv2D":
+        return convolution(context.net, place, value, kernels, _OIHW, sliding)
+    return depthwise_convolution(context.net, place, value, kernels, _CMHW, sliding)
 
 
-_GAPS = "one convolution of stride 1 without padding between SpaceToBatchND and BatchToSpaceND"
-
-
-def space_to_batch(context: Context, node: Node, inputs: Sequence[Operand]) -> Result:
+def take_apart(context: Context, node: Node, inputs: Sequence[Operand]) -> Result:
     """SpaceToBatchND, the first of three nodes that are a convolution with gaps."""
-    value = context.computed(node, inputs[0])
-    gaps, pads = (_few(context, node, i) for i in inputs[1:3])
-    if value.failed or gaps is None or pads is None:
-        return FAILED
-    if len(gaps) != 2 or len(pads) != 4 or min(gaps) < 1 or min(pads) < 0:
-        shown = f"blocks {list(gaps)[:8]} with paddings {list(pads)[:8]}"
-        return context.net.problem(node.place, shown, expected=_GAPS)
-    return Spaced(value, (gaps[0], gaps[1]), (pads[0], pads[1], pads[2], pads[3]))
+    return space_to_batch(context.net, node.place, context.computed(node, inputs[0]), inputs[1], inputs[2])
 
 
-def batch_to_space(context: Context, node: Node, inputs: Sequence[Operand]) -> Result:
-    """BatchToSpaceND, the last of three nodes that are a convolution with gaps.
-
-    It cuts off what was padded too much.
-    """
-    given = inputs[0]
-    gaps, crops = (_few(context, node, i) for i in inputs[1:3])
-    if gaps is None or crops is None or (isinstance(given, Flow) and given.failed):
-        return FAILED
-    if not isinstance(given, Spaced) or given.convolution is None or gaps != given.gaps or len(crops) != 4:
-        return context.net.problem(node.place, "not the end of a convolution with gaps", expected=_GAPS)
-    pads = [pad - crop for pad, crop in zip(given.pads, crops, strict=True)]
-    if min(pads) < 0:
-        return context.net.problem(node.place, f"it cuts {list(crops)} off of paddings {list(given.pads)}")
-    convolved, kernels = given.convolution
-    sliding = Sliding((pads[0], pads[2], pads[1], pads[3]), (1, 1), given.gaps)
-    return _convolved(
-        context,
-        attrs.evolve(convolved, stored=attrs.evolve(convolved.stored, name=node.name)),
-        given.value,
-        kernels,
-        sliding,
-    )
-
-
-def _few(context: Context, node: Node, operand: Operand) -> tuple[int, ...] | None:
-    if isinstance(operand, Constant) and operand.kind == "integer" and operand.count <= 16:
-        return tuple(int(n) for n in operand.array().reshape(-1))
-    return context.numbers(node, operand, "its block")
+def put_together(context: Context, node: Node, inputs: Sequence[Operand]) -> Result:
+    """BatchToSpaceND, the last of three nodes that are a convolution with gaps."""
+    return batch_to_space(context.net, node.place, *inputs)
 
 
 def deconvolve(context: Context, node: Node, inputs: Sequence[Operand]) -> Result:

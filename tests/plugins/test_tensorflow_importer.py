@@ -106,6 +106,15 @@ CASES: dict[str, Case] = {
         + node("DepthwiseConv2dNative", "y", "x", "k", strides=[1, 2, 2, 1], padding="SAME"),
         lambda x: nhwc.depthwise(x, K[..., :2], (2, 2)),
     ),
+    "transposed convolution, SAME": (
+        constants({"k": K.transpose(0, 1, 3, 2), "s": numbers(1, 14, 11, 4)})
+        + node("Conv2DBackpropInput", "y", "s", "k", "x", strides=[1, 2, 2, 1], padding="SAME"),
+        lambda x: nhwc.deconv(x, K.transpose(0, 1, 3, 2), (2, 2), (14, 11), "SAME"),
+    ),
+    "sums along rows, axes kept": (
+        constants({"axes": numbers(1)}) + node("Sum", "y", "x", "axes", keep_dims=True),
+        lambda x: x.sum(1, keepdims=True),
+    ),
     "pooling by maximum, SAME": (
         node("MaxPool", "y", "x", ksize=[1, 3, 2, 1], strides=[1, 2, 2, 1], padding="SAME"),
         lambda x: nhwc.max_pool(x, (3, 2), (2, 2), "SAME"),
@@ -195,6 +204,22 @@ CASES: dict[str, Case] = {
         constants({"a": numbers(0, 1, 0, 0), "b": numbers(0, 7, -1, 2), "c": numbers(1, 2, 1, 1)})
         + node("StridedSlice", "y", "x", "a", "b", "c", begin_mask=1, end_mask=1),
         lambda x: x[:, 1:7:2, 0:-1, 0:2],
+    ),
+    "resizing by the nearest pixel, half pixels": (
+        constants({"size": numbers(14, 3)}) + node("ResizeNearestNeighbor", "y", "x", "size", half_pixel_centers=True),
+        lambda x: x.repeat(2, 1)[:, :, [1, 3, 5]],
+    ),
+    "the place of the largest value": (
+        constants({"axis": np.array(3, np.int32), "m": values(6, 2, seed=3), "s": numbers(-1, 7, 6)})
+        + node("ArgMax", "a", "x", "axis")
+        + node("MatMul", "y", "a", "m"),
+        lambda x: x.argmax(3) @ values(6, 2, seed=3),
+    ),
+    "depth to space": (
+        constants({"axis": np.array(3, np.int32)})
+        + node("ConcatV2", "c", "x", "x", "x", "x", "axis")
+        + node("DepthToSpace", "y", "c", block_size=2),
+        lambda x: x.repeat(2, 1).repeat(2, 2),
     ),
     "pieces of channels": (
         constants({"axis": np.array(3, np.int32)})

@@ -23,6 +23,7 @@ READING = (
     "plugins/cnnrt_import_caffe",
     "plugins/cnnrt_import_keras",
     "plugins/cnnrt_import_tensorflow",
+    "plugins/cnnrt_import_tflite",
     "plugins/cnnrt_import_theano",
 )
 """What files of strangers pass through."""

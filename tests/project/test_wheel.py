@@ -25,6 +25,7 @@ PACKAGES = {
     "cnnrt_import_keras",
     "cnnrt_import_onnx",
     "cnnrt_import_tensorflow",
+    "cnnrt_import_tflite",
     "cnnrt_import_theano",
     "cnnrt_meters",
 }
@@ -101,6 +102,7 @@ def test_its_metadata_states_version_python_and_command(wheel: Path) -> None:
         "importer.keras": "cnnrt_import_keras",
         "importer.onnx": "cnnrt_import_onnx",
         "importer.tensorflow": "cnnrt_import_tensorflow",
+        "importer.tflite": "cnnrt_import_tflite",
         "importer.theano": "cnnrt_import_theano",
         "meter.cnnrt": "cnnrt_meters",
     }
