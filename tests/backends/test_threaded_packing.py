@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -88,6 +89,25 @@ def test_weights_that_are_damaged_are_an_error_before_they_are_used(tmp_path: Pa
         source.opened({name: array.shape for name, array in weights.items()}) as stored,
     ):
         pack_panels(stored, 1, 900, 1, 32, 2)
+
+
+def test_no_second_copy_of_the_weights_is_made(tmp_path: Path) -> None:
+    weights = weights_of(1024, 4096)
+    path = tmp_path / "weights.msg"
+    write_parameters(path, weights)
+    shapes = {name: array.shape for name, array in weights.items()}
+    source = weight_source(path, FullyConnected.weights, "FullyConnected")
+    nbytes = weights.pop("weight").nbytes
+    pack_panels(HeldWeights(weights_of(32, 32)), 1, 32, 1, 32, 1)  # its code is there
+    tracemalloc.start()
+    try:
+        with source.opened(shapes) as stored:
+            packed, _ = pack_panels(stored, 1, 4096, 1, 32, 2)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert packed.nbytes == nbytes
+    assert peak < nbytes + 8 * weight_packing.PIECE
 
 
 @pytest.mark.parametrize("filtering", [WinogradThree.filtering, WinogradFive.filtering])

@@ -140,3 +140,13 @@ def test_the_networks_are_those_that_were_published(repository: Path, tmp_path: 
     # Multiply-adds of one image, in the papers: MobileNet 569 million, ResNet-18 1.8 thousand million.
     assert found["mobilenet"]["flops"] / 4 == pytest.approx(569e6, rel=0.03)
     assert found["resnet18"]["flops"] / 4 == pytest.approx(1.82e9, rel=0.03)
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="this system does not tell a process's peak memory")
+def test_starts_are_timed_without_and_with_what_an_earlier_one_left(repository: Path, tmp_path: Path) -> None:
+    text = run(repository, "start", "lenet", "--batch", 1, "--rounds", 1, "--json", tmp_path / "start.json")
+    (found,) = record(tmp_path / "start.json")["results"].values()
+    assert all(len(samples) == 1 for samples in found.values())
+    assert found["reading"][0] < found["first"][0]
+    assert 10 < found["later_peak"][0] < found["first_peak"][0], "a later start needs no compiler"
+    assert "lenet" in text
