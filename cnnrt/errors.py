@@ -9,7 +9,8 @@ CnnrtError
 ├── PlacementError          no backend, device or kernel for what was asked
 ├── PluginError             a plugin that is missing, broken, too old, or collides with another
 ├── MeterError              a counter of energy that cannot be read
-└── ImportFailure           a model that an importer cannot read; every problem at once
+├── ImportFailure           a model that an importer cannot read; every problem at once
+└── ExportFailure           a network that a format cannot express; every layer of it at once
 CnnrtWarning
 ├── RootDirectoryWarning    the NetFile's root_directory does not exist; its own folder is used
 ├── MemoryCeilingWarning    the plan needs more than allocated_ram
@@ -34,6 +35,7 @@ from netfile_spec.errors import (
 __all__ = [
     "CnnrtError",
     "CnnrtWarning",
+    "ExportFailure",
     "ImportFailure",
     "InputError",
     "KeyValueError",
@@ -87,6 +89,15 @@ class MeterError(CnnrtError):
 
 class ImportFailure(CnnrtError):
     """A model that cannot be imported; `problems` lists everything that stands in the way."""
+
+    def __init__(self, problems: Sequence[Problem], *, file: str, source: str = "") -> None:
+        self.problems = tuple(problems)
+        self.file = file
+        super().__init__("\n".join(describe_problem(p, file, source) for p in self.problems))
+
+
+class ExportFailure(CnnrtError):
+    """A network that a format cannot express; `problems` lists every layer that stands in the way."""
 
     def __init__(self, problems: Sequence[Problem], *, file: str, source: str = "") -> None:
         self.problems = tuple(problems)

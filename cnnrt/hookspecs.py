@@ -1,8 +1,9 @@
 """The hooks by which plugins add to cnnrt: a reference manual.
 
 A plugin is a module named by an entry point in the group `cnnrt.plugins`. The entry point's name carries its
-kind (`layer.x`, `backend.x`, `importer.x`, `meter.x`), so that a module is imported only when that kind is needed. The
-module states the version of this interface that it was written for and implements one or more hooks:
+kind (`layer.x`, `backend.x`, `importer.x`, `exporter.x`, `meter.x`), so that a module is imported only when that
+kind is needed. The module states the version of this interface that it was written for and implements one or more
+hooks:
 
     from cnnrt import hookimpl
     plugin_api = 1
@@ -21,6 +22,7 @@ import pluggy
 
 if TYPE_CHECKING:
     from cnnrt.backend import Backend, Kernel
+    from cnnrt.exporter import Exporter
     from cnnrt.importer import Importer
     from cnnrt.layer import Layer
     from cnnrt.meter import Meter
@@ -86,6 +88,19 @@ def cnnrt_importers() -> Sequence[Importer]:
         @hookimpl
         def cnnrt_importers():
             return [CaffeImporter()]
+    """
+    raise NotImplementedError
+
+
+@hookspec
+def cnnrt_exporters() -> Sequence[Exporter]:
+    """Return exporters. Kind `exporter`.
+
+    Called once, when the first network is exported or plugins are listed. Heavy writers are imported in `write`.
+
+        @hookimpl
+        def cnnrt_exporters():
+            return [OnnxExporter()]
     """
     raise NotImplementedError
 

@@ -13,6 +13,7 @@ HOOKS_OF_KIND = {
     "layer": ("cnnrt_layers", "cnnrt_kernels"),
     "backend": ("cnnrt_backends", "cnnrt_kernels"),
     "importer": ("cnnrt_importers",),
+    "exporter": ("cnnrt_exporters",),
     "meter": ("cnnrt_meters",),
 }
 """Kinds of entry points, and the hooks that are called on a plugin of that kind."""

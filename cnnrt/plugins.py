@@ -1,7 +1,7 @@
 """The plugin door: finds plugins by their entry points, loads them by kind, and keeps their failures apart.
 
-The built-in layers, backends, importers and meters come in by this door too. Nothing is imported before its kind is
-asked for; a plugin that fails is reported with its distribution and version, and the rest works on.
+What ships with cnnrt comes in by this door too. Nothing is imported before its kind is asked for; a plugin
+that fails is reported with its distribution and version, and the rest works on.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from cnnrt.plugin_registry import PluginRecord, Registry
 
 if TYPE_CHECKING:
     from cnnrt.backend import Backend, Kernel
+    from cnnrt.exporter import Exporter
     from cnnrt.importer import Importer
     from cnnrt.layer import Layer
     from cnnrt.meter import Meter
@@ -45,6 +46,7 @@ class PluginHost:
         self._backends: Registry[Backend] = Registry()
         self._kernels: Registry[Kernel] = Registry()
         self._importers: Registry[Importer] = Registry()
+        self._exporters: Registry[Exporter] = Registry()
         self._meters: Registry[Meter] = Registry()
 
     def after_fork(self) -> None:
@@ -72,6 +74,11 @@ class PluginHost:
         self._load("importer")
         return self._importers
 
+    def exporters(self) -> Registry[Exporter]:
+        """Return the exporters by name."""
+        self._load("exporter")
+        return self._exporters
+
     def meters(self) -> Registry[Meter]:
         """Return the meters by name."""
         self._load("meter")
@@ -85,7 +92,7 @@ class PluginHost:
 
     def collisions(self) -> tuple[str, ...]:
         """Return a sentence for each name that two plugins claim."""
-        registries = (self._layers, self._backends, self._kernels, self._importers, self._meters)
+        registries = (self._layers, self._backends, self._kernels, self._importers, self._exporters, self._meters)
         return tuple(text for registry in registries for text in registry.collisions.values())
 
     def _find(self) -> Sequence[tuple[metadata.EntryPoint, PluginRecord]]:
@@ -158,6 +165,7 @@ class PluginHost:
         Raises PluginError where it is not what the hook should return.
         """
         from cnnrt.backend import Backend, Kernel
+        from cnnrt.exporter import Exporter
         from cnnrt.importer import Importer
         from cnnrt.layer import Layer
         from cnnrt.meter import Meter
@@ -176,6 +184,9 @@ class PluginHost:
         if hook == "cnnrt_backends":
             _expect(hook, value, Backend)
             return self._backends, value.name, value, f"backend {value.name!r}", value.name
+        if hook == "cnnrt_exporters":
+            _expect(hook, value, Exporter)
+            return self._exporters, value.name, value, f"exporter {value.name!r}", value.name
         if hook == "cnnrt_meters":
             _expect(hook, value, Meter)
             return self._meters, value.name, value, f"meter {value.name!r}", value.name

@@ -13,6 +13,7 @@ from cnnrt.cli.command_line import CommandLine
     invoke_without_command=True,
     subcommands={
         "convert": "cnnrt.cli.convert:convert",
+        "export": "cnnrt.cli.export:export",
         "check": "cnnrt.cli.check:check",
         "show": "cnnrt.cli.show:show",
         "run": "cnnrt.cli.run:run",

@@ -8,6 +8,7 @@ from importlib import metadata
 from typing import Any
 
 from cnnrt.backend import Backend, Kernel
+from cnnrt.exporter import Exporter
 from cnnrt.hookspecs import PLUGIN_API, hookimpl
 from cnnrt.importer import Importer
 from cnnrt.layer import Layer
@@ -36,6 +37,7 @@ def extended(
     backends: Sequence[Backend] = (),
     kernels: Sequence[Kernel] = (),
     importers: Sequence[Importer] = (),
+    exporters: Sequence[Exporter] = (),
     meters: Sequence[Meter] = (),
 ) -> PluginHost:
     """Return a host that provides what `host` does, and these."""
@@ -44,12 +46,13 @@ def extended(
         backends=[*host.backends().values(), *backends],
         kernels=[*host.kernels().values(), *kernels],
         importers=[*host.importers().values(), *importers],
+        exporters=[*host.exporters().values(), *exporters],
         meters=[*host.meters().values(), *meters],
     )
 
 
 def offered(**provided: Sequence[Any]) -> PluginHost:
-    """Return a host of one plugin, which provides these `layers`, `backends`, `kernels`, `importers` and `meters`."""
+    """Return a host of one plugin, which provides these `layers`, `backends`, `kernels`, `importers` and so on."""
     module = types.ModuleType("offered_on_the_spot")
     hooks = {f"cnnrt_{kind}": hookimpl(_giving(values)) for kind, values in provided.items()}
     vars(module).update(plugin_api=PLUGIN_API, **hooks)

@@ -14,6 +14,8 @@ import pytest
 
 from cnnrt import Net, hookspecs
 from cnnrt.conversion import convert
+from cnnrt.export import export
+from cnnrt.exporter import ExportedNetwork, Exporter
 from cnnrt.importer import ImportedModel, Importer
 from cnnrt.layer import Array, Layer, Shape
 from cnnrt.meter import EnergyCounter, Meter
@@ -46,6 +48,15 @@ class NegateImporter(Importer):
 
     def read(self, files: Sequence[Path]) -> ImportedModel:
         return ImportedModel(NetFile(netfile_version=1, layers=[layer("Negate", "n")]))
+
+
+class CountingExporter(Exporter):
+    name = "counting"
+    suffix = ".txt"
+
+    def write(self, network: ExportedNetwork, target: Path) -> Sequence[str]:
+        target.write_text(str(len(network.graph.nodes)))
+        return ["counted"]
 
 
 class Standstill(Meter):
@@ -84,6 +95,15 @@ def test_cnnrt_importers(tmp_path: Path) -> None:
     converted = convert(tmp_path / "m.negate", tmp_path / "out", plugins=host)
     y = Net(converted.netfile, plugins=host).compute(np.ones((1, 1, 1, 1), np.float32))
     assert y.item() == -1
+
+
+def test_cnnrt_exporters(tmp_path: Path) -> None:
+    exporter = entry_point("exporter.counting", plugin(cnnrt_exporters=lambda: [CountingExporter()]))
+    host = host_of(*built_in(), exporter)
+    netfile = tmp_path / "n.netfile"
+    netfile.write_text('netfile_version: 1\ninput { name: "data" shape: [3] }\nlayer { type: "ReLU" name: "r" }\n')
+    done = export(netfile, tmp_path / "n.txt", to="counting", plugins=host)
+    assert (done.notes, done.target.read_text()) == (("counted",), "1")
 
 
 def test_cnnrt_meters() -> None:
