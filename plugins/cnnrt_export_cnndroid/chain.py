@@ -58,8 +58,12 @@ def chain_of(network: ExportedNetwork) -> tuple[list[Link], list[Problem]]:
             continue
         if node.layer.type == "Flatten" and behind is not None and behind.layer.type == "FullyConnected":
             continue
-        if node.layer.affine and links and links[-1].node.layer.type in _WEIGHED:
+        if links and links[-1].node.layer.type in _WEIGHED and _is_affine(node, network):
             links[-1].affine.append(node)
             continue
         links.append(Link(node))
     return links, problems
+
+
+def _is_affine(node: Node, network: ExportedNetwork) -> bool:
+    return node.layer.is_affine([network.shape(i) for i in node.inputs], network.shapes.weights[node.name])

@@ -151,6 +151,28 @@ def channel_shuffle(out: LayerWriter) -> None:
     out.last("Reshape", [turned, out.constant("shape", [0, channels, *sizes])])
 
 
+def gather(out: LayerWriter) -> None:
+    """Write a Gather."""
+    out.last("Gather", [*out.inputs, out.constant("indices", list(out.layer.indices))], axis=out.layer.axis)
+
+
+def expand(out: LayerWriter) -> None:
+    """Write an Expand."""
+    out.last("Expand", [*out.inputs, out.constant("shape", list(out.layer.shape))])
+
+
+def tile(out: LayerWriter) -> None:
+    """Write a Tile; axes that are not named come once."""
+    once = len(out.shape()) - len(out.layer.repeats)
+    out.last("Tile", [*out.inputs, out.constant("repeats", [*[1] * once, *out.layer.repeats])])
+
+
+def cumulative_sum(out: LayerWriter) -> None:
+    """Write a CumSum."""
+    axis = out.constant("axis", np.array(out.layer.axis, np.int64))
+    out.last("CumSum", [*out.inputs, axis], exclusive=int(out.layer.exclusive), reverse=int(out.layer.reverse))
+
+
 def stored(out: LayerWriter) -> None:
     """Write values that depend on no input, but on shapes at most, as a constant: Constant, PriorBox."""
     if any(any(out.builder.network.varies(output)) for output in out.node.outputs):

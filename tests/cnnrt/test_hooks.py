@@ -99,7 +99,7 @@ def test_cnnrt_importers(tmp_path: Path) -> None:
 
 def test_cnnrt_exporters(tmp_path: Path) -> None:
     exporter = entry_point("exporter.counting", plugin(cnnrt_exporters=lambda: [CountingExporter()]))
-    host = host_of(*built_in(), exporter)
+    host = host_of(*built_in("layer"), exporter)
     netfile = tmp_path / "n.netfile"
     netfile.write_text('netfile_version: 1\ninput { name: "data" shape: [3] }\nlayer { type: "ReLU" name: "r" }\n')
     done = export(netfile, tmp_path / "n.txt", to="counting", plugins=host)
