@@ -29,7 +29,10 @@ def test_every_backend_that_ships_can_be_used_here(host: PluginHost, name: str) 
 
 def test_parallel_takes_the_fastest_and_agrees_with_sequential(host: PluginHost) -> None:
     x = np.random.default_rng(0).random((16, 1, 28, 28), dtype=np.float32) / 4
-    with Net(demo_netfile(), plugins=host) as net, Net(demo_netfile(), execution_mode="sequential") as plain:
+    with (
+        Net(demo_netfile(), plugins=host) as net,
+        Net(demo_netfile(), execution_mode="sequential", plugins=host) as plain,
+    ):
         np.testing.assert_allclose(net.compute(x), plain.compute(x), atol=1e-6)
         assert "threaded" in net.plan.backends
         assert plain.plan.backends == ("sequential",)
