@@ -29,6 +29,7 @@ TARGETS = (
     caffe.CAFFEMODEL,
     caffe.MEAN,
     tensorflow.TARGET,
+    tensorflow.BUNDLE,
     keras.TARGET,
     tflite.TARGET,
     darknet.TARGET,
