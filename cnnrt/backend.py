@@ -238,11 +238,12 @@ class Step:
 
 @attrs.frozen
 class Segment:
-    """A run of steps on one device of one backend."""
+    """A run of steps on one device of one backend. `parts`: how often it runs, each time on other items of a batch."""
 
     index: int
     device: Device
     steps: tuple[Step, ...]
+    parts: int = 1
 
     @property
     def backend(self) -> str:
@@ -281,6 +282,13 @@ class Backend(abc.ABC):
     @abc.abstractmethod
     def devices(self) -> Sequence[Device]:
         """Return the devices in sight, the preferred one first, unusable ones with the reason."""
+
+    def items_at_once(self, threads: int | None) -> int:
+        """Return how many items of a large batch are best computed at a time; 0, the default: all.
+
+        Answered by backends whose processor has caches that the values of a few items fit, and those of a batch don't.
+        """
+        return 0
 
     @abc.abstractmethod
     def compile(self, segment: Segment, buffers: Sequence[BufferSpec], threads: int | None) -> Runnable:

@@ -6,13 +6,14 @@ others. Inputs and outputs are arrays of the caller, outside the arena.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import attrs
 import numpy as np
 
 from cnnrt.backend import BufferSpec
 from cnnrt.errors import CnnrtError
+from cnnrt.passes.split_batch import JoinItems, TakeItems
 from cnnrt.placement import Placed
 from cnnrt.tensor import TensorType
 
@@ -31,12 +32,21 @@ class View:
 
 
 @attrs.frozen
+class Window:
+    """A slot that shows some items of another one: from part to part the next `items`."""
+
+    slot: int
+    whole: int
+    items: int
+
+
+@attrs.frozen
 class Buffers:
     """The slots of a frame, and which of them are filled for each call.
 
     `inputs` and `outputs` are slots of arrays handed in and handed back; `views` must be renewed for each call
-    since their roots are such arrays; `results` names, for each wanted value, its slot and whether it has to be
-    copied because its bytes belong to somebody else as well.
+    since their roots are such arrays, `views_of_parts` for each part of a batch that `windows` show; `results` names,
+    for each wanted value, its slot and whether it has to be copied because its bytes belong to somebody else as well.
     """
 
     specs: tuple[BufferSpec, ...]
@@ -46,6 +56,8 @@ class Buffers:
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
     views: tuple[View, ...]
+    windows: tuple[Window, ...]
+    views_of_parts: tuple[View, ...]
     results: tuple[tuple[int, bool], ...]
 
 
@@ -65,8 +77,13 @@ def plan_buffers(
     """Return a place for every value and workspace. `wanted` are the values to return, in order."""
     slots = {name: i for i, name in enumerate(types)}
     root = {name: name for name in types}
+    windows: dict[str, str] = {}  # values that are a part of another one
     for p in placed:
-        if p.kernel is None:
+        if isinstance(p.node.layer, TakeItems):
+            windows[p.node.outputs[0]] = p.node.inputs[0]
+        elif isinstance(p.node.layer, JoinItems):
+            windows[root[p.node.inputs[0]]] = p.node.outputs[0]
+        elif p.kernel is None:
             root[p.node.outputs[0]] = root[p.node.inputs[0]]
     handed_in = set(inputs)
     handed_back = [r for r in dict.fromkeys(root[v] for v in wanted) if r not in handed_in]
@@ -80,13 +97,21 @@ def plan_buffers(
                 spans[root[value]].last = step
     for name, span in spans.items():
         span.nbytes = types[name].nbytes
-    outside = handed_in.union(handed_back)
+    for whole in windows.values():
+        if whole in spans:
+            spans[whole].first = 0  # the first part is written before the last one is read
+    passing = set(windows)
+    outside = handed_in.union(handed_back, passing)
     inside = {name: span for name, span in spans.items() if name not in outside}
     scratch = [_Span(p.kernel.workspace(p.call) if p.kernel else 0, step, step) for step, p in enumerate(placed)]
     arena_bytes = _pack([*inside.values(), *scratch])
 
     specs = [BufferSpec(t, inside[root[name]].offset if root[name] in inside else None) for name, t in types.items()]
     specs += [BufferSpec(TensorType((s.nbytes,), "uint8"), s.offset) for s in scratch]
+
+    def views(roots: Collection[str]) -> tuple[View, ...]:
+        return tuple(View(slots[name], slots[r]) for name, r in root.items() if name != r and r in roots)
+
     results, given = [], set(handed_in)
     for value in wanted:
         results.append((slots[value], root[value] in given))
@@ -98,7 +123,9 @@ def plan_buffers(
         arena_bytes=arena_bytes,
         inputs=tuple(slots[name] for name in inputs),
         outputs=tuple(slots[name] for name in handed_back),
-        views=tuple(View(slots[name], slots[r]) for name, r in root.items() if name != r and r in outside),
+        views=views(outside - passing),
+        windows=tuple(Window(slots[v], slots[whole], types[v].shape[0]) for v, whole in windows.items()),
+        views_of_parts=views(passing),
         results=tuple(results),
     )
 

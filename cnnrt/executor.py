@@ -6,6 +6,7 @@ segments are run one after the other.
 
 from __future__ import annotations
 
+import itertools
 import queue
 from collections.abc import Sequence
 
@@ -13,21 +14,28 @@ import numpy as np
 
 from cnnrt.after_fork import renew_after_fork
 from cnnrt.backend import BufferSpec, Frame, Runnable, StepTimer
-from cnnrt.buffers import ALIGNMENT, Buffers
-from cnnrt.layer import Array
+from cnnrt.buffers import ALIGNMENT, Buffers, View
+from cnnrt.layer import Array, Shape
 from cnnrt.layouts import physical_shape
 from cnnrt.plan import Plan
 
 
 class Prepared:
-    """Runnable segments with the frames that they work on, one for each call that may run at a time."""
+    """Runnable segments with the frames that they work on, one for each call that may run at a time.
 
-    def __init__(self, runnables: Sequence[Runnable], buffers: Buffers, plan: Plan, concurrency: int) -> None:
+    `runnables` come with the number of parts in which their segment goes through a batch.
+    """
+
+    def __init__(
+        self, runnables: Sequence[tuple[int, Runnable]], buffers: Buffers, plan: Plan, concurrency: int
+    ) -> None:
         self.plan = plan
-        self._runnables = tuple(runnables)
+        grouped = itertools.groupby(runnables, key=lambda r: r[0])
+        self._groups = [(parts, tuple(runnable for _, runnable in group)) for parts, group in grouped]
         self._buffers = buffers
         self._outputs = [(slot, buffers.specs[slot].type) for slot in buffers.outputs]
-        self._views = [(v.slot, v.root, physical_shape(buffers.specs[v.slot].type)) for v in buffers.views]
+        self._views = self._shaped(buffers.views)
+        self._views_of_parts = self._shaped(buffers.views_of_parts)
         self._concurrency = concurrency
         self.after_fork()
         renew_after_fork(self)
@@ -54,17 +62,34 @@ class Prepared:
                 frame[slot] = np.empty(tensor.shape, tensor.dtype)
             for slot, root, shape in self._views:
                 frame[slot] = frame[root].reshape(shape)
-            for runnable in self._runnables:
-                runnable.run(frame, timer)
+            for parts, runnables in self._groups:
+                for part in range(parts):
+                    if parts > 1:
+                        self._move_windows(frame, part)
+                    for runnable in runnables:
+                        runnable.run(frame, timer)
             return [frame[slot].copy() if shared else frame[slot] for slot, shared in self._buffers.results]
         finally:
             if frame is not None:
                 self._forget(frame)
             self._frames.put(frame)
 
+    def _move_windows(self, frame: Frame, part: int) -> None:
+        """Show the items of a part of the batch."""
+        for window in self._buffers.windows:
+            first = part * window.items
+            frame[window.slot] = frame[window.whole][first : first + window.items]
+        for slot, root, shape in self._views_of_parts:
+            frame[slot] = frame[root].reshape(shape)
+
+    def _shaped(self, views: Sequence[View]) -> list[tuple[int, int, Shape]]:
+        return [(v.slot, v.root, physical_shape(self._buffers.specs[v.slot].type)) for v in views]
+
     def _forget(self, frame: Frame) -> None:
         """Let go of the caller's arrays."""
-        for slot in (*self._buffers.inputs, *self._buffers.outputs, *(v.slot for v in self._buffers.views)):
+        b = self._buffers
+        shown = [v.slot for v in (*b.views, *b.views_of_parts)] + [w.slot for w in b.windows]
+        for slot in (*b.inputs, *b.outputs, *shown):
             frame[slot] = _NOTHING
 
 

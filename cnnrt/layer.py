@@ -110,6 +110,13 @@ class Layer(abc.ABC):
         """
         return False
 
+    def itemwise(self, inputs: Sequence[Shape]) -> bool:
+        """Tell whether item i of each output (axis 0) depends on nothing but item i of each input.
+
+        A pass may then compute a batch a few items at a time. The default, no, is always safe.
+        """
+        return False
+
     def affine_terms(self, weights: Mapping[str, Array]) -> tuple[Array, Array]:
         """Return factor and offset of each channel, both (C) in float64; asked only where the layer `is_affine`."""
         raise NotImplementedError(f"{self.type} says that it is affine, but gives no terms")

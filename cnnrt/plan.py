@@ -91,6 +91,8 @@ def make_rows(placed: Sequence[Placed], segments: Sequence[Segment]) -> tuple[Pl
     rows = []
     for p in placed:
         segment, step = where.get(p.node.name, (None, None))
+        parts = segment.parts if segment else 1
+        items, *item = p.call.outputs[0].shape or (1,)
         cost = p.call.cost
         rows.append(
             PlanRow(
@@ -102,9 +104,9 @@ def make_rows(placed: Sequence[Placed], segments: Sequence[Segment]) -> tuple[Pl
                 device=p.device.name,
                 kernel=p.kernel.name if p.kernel else "view",
                 parameters=dict(p.kernel.parameters(p.call)) if p.kernel else {},
-                output=p.call.outputs[0].shape,
-                flops=cost.flops if p.kernel else 0,
-                bytes=cost.bytes if p.kernel else 0,
+                output=(parts * items, *item) if parts > 1 else p.call.outputs[0].shape,
+                flops=parts * cost.flops if p.kernel else 0,
+                bytes=parts * cost.bytes if p.kernel else 0,
                 weight_bytes=step.weights.nbytes if step else 0,
                 fallback=p.fallback,
                 why=p.why,

@@ -22,7 +22,8 @@ from cnnrt.host_segment import HostSegment
 from cnnrt.layer import Shape
 from cnnrt.memory_plan import plan_memory
 from cnnrt.passes import run_passes
-from cnnrt.placement import CORE, Placed, Request, place
+from cnnrt.passes.split_batch import JoinItems, split_batch
+from cnnrt.placement import CORE, Placed, Request, choose_devices, place
 from cnnrt.plan import Plan, make_rows
 from cnnrt.plugins import PluginHost
 from cnnrt.reorder_pass import insert_reorders
@@ -55,6 +56,9 @@ def plan_network(
     inferred = inferred.with_weights_of(reduced)
 
     request = Request(settings.execution_mode, settings.device, settings.strict)
+    reduced, inferred, said = split_batch(
+        reduced, inferred, wanted, _items_at_once(host, request, settings.threads), weights.stays
+    )
     placed = place(reduced, inferred, host, request)
 
     inputs = [i.name for i in reduced.inputs]
@@ -70,7 +74,7 @@ def plan_network(
         outputs=tuple(wanted),
         execution_mode=settings.execution_mode,
         rows=make_rows(joined.placed, segments),
-        notes=(*notes, *_foldings(placed), *settings.notes()),
+        notes=(*notes, *said, *_foldings(placed), *settings.notes()),
         memory=memory,
     )
     return Planned(plan, tuple(segments), buffers)
@@ -83,7 +87,8 @@ def compile_planned(planned: Planned, settings: Settings, host: PluginHost) -> P
         for step in segment.steps:
             if step.weights.resident:
                 _load(step)
-    return Prepared(runnables, planned.buffers, planned.plan, settings.concurrency)
+    in_parts = [(segment.parts, runnable) for segment, runnable in zip(planned.segments, runnables, strict=True)]
+    return Prepared(in_parts, planned.buffers, planned.plan, settings.concurrency)
 
 
 def _load(step: Step) -> None:
@@ -122,12 +127,22 @@ def _steps(placed: Sequence[Placed], buffers: Buffers, weights: WeightStore) -> 
 
 
 def cut_segments(placed: Sequence[Placed], steps: Mapping[str, Step]) -> list[Segment]:
-    """Return runs of steps on one device; views belong to no segment and end none."""
-    running = [p for p in placed if p.kernel is not None]
-    groups = itertools.groupby(running, key=lambda p: p.device)
+    """Return runs of steps on one device and in as many parts; other views belong to no segment and end none."""
+    joined, parts = next(
+        ((i, p.node.layer.parts) for i, p in enumerate(placed) if isinstance(p.node.layer, JoinItems)), (0, 1)
+    )
+    running = [(p.device, parts if i < joined else 1, p) for i, p in enumerate(placed) if p.kernel is not None]
+    groups = itertools.groupby(running, key=lambda r: r[:2])
     return [
-        Segment(index, device, tuple(steps[p.node.name] for p in group)) for index, (device, group) in enumerate(groups)
+        Segment(index, device, tuple(steps[p.node.name] for _, _, p in group), parts)
+        for index, ((device, parts), group) in enumerate(groups)
     ]
+
+
+def _items_at_once(host: PluginHost, request: Request, threads: int | None) -> int:
+    """Return how many items the backends that may be used would like to compute at a time; 0: all."""
+    allowed = dict.fromkeys(device.backend for device in choose_devices(host, request))
+    return max((host.backends()[name].items_at_once(threads) for name in allowed), default=0)
 
 
 def _compile(segment: Segment, backends: Mapping[str, Backend], buffers: Buffers, threads: int | None) -> Runnable:

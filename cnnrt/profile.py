@@ -20,10 +20,17 @@ class Profile:
 
     layers: list[LayerTime] = attrs.field(factory=list)
     seconds: float = 0.0
+    _places: dict[str, int] = attrs.field(factory=dict, init=False, repr=False, eq=False)
 
     def record(self, layer_name: str, run_seconds: float, load_seconds: float) -> None:
-        """Add a layer's times (called by the backends)."""
-        self.layers.append(LayerTime(layer_name, run_seconds, load_seconds))
+        """Add a layer's times (called by the backends); those of a batch in parts are added up."""
+        place = self._places.setdefault(layer_name, len(self.layers))
+        if place < len(self.layers):
+            before = self.layers[place]
+            run_seconds, load_seconds = before.run_seconds + run_seconds, before.load_seconds + load_seconds
+            self.layers[place] = LayerTime(layer_name, run_seconds, load_seconds)
+        else:
+            self.layers.append(LayerTime(layer_name, run_seconds, load_seconds))
 
     def __str__(self) -> str:
         """Return a plain table in milliseconds."""

@@ -13,6 +13,7 @@ from cnnrt.backend import Device
 from cnnrt.graph import Node
 from cnnrt.layer_call import LayerCall
 from cnnrt.layouts import Reorder, ReorderKernel, same_bytes
+from cnnrt.passes.split_batch import JoinItems
 from cnnrt.placement import CORE, Placed
 from cnnrt.plugins import PluginHost
 from cnnrt.shapes import Shapes
@@ -58,6 +59,8 @@ def insert_reorders(
 
     for p in placed:
         takes, gives = (p.kernel.takes(p.call), p.kernel.gives(p.call)) if p.kernel else (PLAIN, PLAIN)
+        if isinstance(p.node.layer, JoinItems):  # any layout: items come first in all of them
+            takes = gives = types[p.node.inputs[0]].layout
         values = tuple(in_layout(value, takes, p.device) for value in p.node.inputs)
         devices.update(dict.fromkeys(p.node.outputs, p.device))
         outputs = tuple(attrs.evolve(t, layout=gives) for t in p.call.outputs)

@@ -240,6 +240,10 @@ class WeightStore:
                 self._handles[key] = handle
             return handle
 
+    def stays(self, source: WeightSource | None) -> bool:
+        """Tell whether weights, if there are any, stay in memory between calls."""
+        return source is None or source.path in self.resident
+
     def clear(self) -> None:
         """Let go of all weights."""
         with self._lock:

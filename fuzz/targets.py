@@ -29,7 +29,6 @@ TARGETS = (
     caffe.CAFFEMODEL,
     caffe.MEAN,
     tensorflow.TARGET,
-    tensorflow.BUNDLE,
     keras.TARGET,
     tflite.TARGET,
     darknet.TARGET,

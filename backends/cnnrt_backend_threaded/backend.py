@@ -42,6 +42,11 @@ class ThreadedBackend(Backend):
         }
         return [Device(self.name, "cpu", processor, details=details)]
 
+    def items_at_once(self, threads: int | None) -> int:
+        """Return one item for each thread."""
+        cores = (self._machine or host_machine()).cores
+        return cores if threads is None else min(threads, cores)
+
     def compile(self, segment: Segment, buffers: Sequence[BufferSpec], threads: int | None) -> ThreadedSegment:
         """Return the segment in machine code, for as many threads as there are cores or as are allowed."""
         from cnnrt_backend_threaded.segment import ThreadedSegment

@@ -62,6 +62,10 @@ class BatchNorm(Layer):
                 )
         return (shape,)
 
+    def itemwise(self, inputs: Sequence[Shape]) -> bool:
+        """Return True for more than one dimension: every item by itself."""
+        return len(inputs[0]) > 1
+
     def flops(self, inputs: Sequence[Shape], outputs: Sequence[Shape], weights: Mapping[str, Shape]) -> int:
         """Return 2 for each value: a factor and an offset."""
         return 2 * math.prod(inputs[0])

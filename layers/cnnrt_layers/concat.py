@@ -47,6 +47,10 @@ class Concat(Layer):
                 )
         return ((*before, sum(shape[axis] for shape in inputs), *after),)
 
+    def itemwise(self, inputs: Sequence[Shape]) -> bool:
+        """Return True unless items are joined."""
+        return self.axis % len(inputs[0]) != 0
+
     def is_identity(self, inputs: Sequence[Shape]) -> bool:
         """Tell whether there is only one input."""
         return len(inputs) == 1

@@ -92,6 +92,10 @@ class Convolution(Layer):
         rows, columns = self.windows(inputs[0], weight)
         return ((images, outputs, rows.count, columns.count),)
 
+    def itemwise(self, inputs: Sequence[Shape]) -> bool:
+        """Return True: every image by itself."""
+        return True
+
     def takes_affine(self, output: Shape) -> bool:
         """Tell that they may: each output channel has its own kernels and bias."""
         return True

@@ -20,6 +20,10 @@ class Elementwise(Layer):
         """Return the shape of the input."""
         return (inputs[0],)
 
+    def itemwise(self, inputs: Sequence[Shape]) -> bool:
+        """Return True: every value by itself."""
+        return True
+
     @abc.abstractmethod
     def apply(self, x: Array) -> Array:
         """Return the result for each value of `x`, which is float64 and may be written to; at most two more arrays."""

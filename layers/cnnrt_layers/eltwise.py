@@ -75,6 +75,10 @@ class Eltwise(Layer):
             raise ShapeError(f"expected one coeff for each of {len(inputs)} inputs, got {len(self.coeff)}")
         return (broadcast_shape(inputs),)
 
+    def itemwise(self, inputs: Sequence[Shape]) -> bool:
+        """Return True where the inputs have as many items."""
+        return len({len(s) for s in inputs}) == 1 and len({s[:1] for s in inputs}) == 1
+
     def is_identity(self, inputs: Sequence[Shape]) -> bool:
         """Tell whether there is only one input, with factor 1."""
         return len(inputs) == 1 and self.coeff in ((), (1.0,))

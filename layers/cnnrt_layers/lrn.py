@@ -63,6 +63,10 @@ class LRN(Layer):
         expect_rank(inputs[0], 4)
         return (inputs[0],)
 
+    def itemwise(self, inputs: Sequence[Shape]) -> bool:
+        """Return True: every image by itself."""
+        return True
+
     def flops(self, inputs: Sequence[Shape], outputs: Sequence[Shape], weights: Mapping[str, Shape]) -> int:
         """Return, for each value: its square, the sum along each side, and scale, shift, power and division."""
         sides = 1 if self.norm_region == "across_channels" else 2

@@ -134,6 +134,10 @@ class Pooling(Layer):
         rows, columns = self.windows(inputs[0])
         return ((*inputs[0][:2], rows.count, columns.count),) * (2 if self.mask else 1)
 
+    def itemwise(self, inputs: Sequence[Shape]) -> bool:
+        """Return True unless places are counted through the batch."""
+        return not self.mask
+
     def flops(self, inputs: Sequence[Shape], outputs: Sequence[Shape], weights: Mapping[str, Shape]) -> int:
         """Return 1 for each value of each window, as if none were clipped."""
         rows, columns = self.windows(inputs[0])

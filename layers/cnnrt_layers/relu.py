@@ -36,6 +36,10 @@ class ReLU(Layer):
         """Return the shape of the input."""
         return (inputs[0],)
 
+    def itemwise(self, inputs: Sequence[Shape]) -> bool:
+        """Return True: every value by itself."""
+        return True
+
     def reference(self, inputs: Sequence[Array], weights: Mapping[str, Array]) -> tuple[Array, ...]:
         """Compute it value by value; shapes and dtypes as in `Layer.reference`."""
         (x,) = inputs

@@ -81,6 +81,10 @@ class Scale(Layer):
         factor = weights.get("scale", np.ones(channels)).astype(np.float64)
         return factor, weights.get("bias", np.zeros(channels)).astype(np.float64)
 
+    def itemwise(self, inputs: Sequence[Shape]) -> bool:
+        """Return True unless factors are handed in or belong to items."""
+        return len(inputs) == 1 and self.axis % len(inputs[0]) != 0
+
     def flops(self, inputs: Sequence[Shape], outputs: Sequence[Shape], weights: Mapping[str, Shape]) -> int:
         """Return 2 for each value: a factor and an offset."""
         return 2 * math.prod(inputs[0])

@@ -26,7 +26,6 @@ READERS = (
     "binaryproto",
     "darknet",
     "graphdef",
-    "tensor-bundle",
     "keras",
     "tflite",
     "pytorch",
