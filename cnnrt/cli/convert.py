@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cnnrt.cli.command_line import Command, printable
+from cnnrt.cli.command_line import FAILED, Command, printable
 from cnnrt.cli.net_options import json_option
 
 if TYPE_CHECKING:
     from cnnrt.conversion import Conversion
     from cnnrt.net import Net
+    from cnnrt.verification import Verification
     from netfile_spec import Layout
 
 
@@ -43,9 +44,10 @@ def _size(context: click.Context, parameter: click.Parameter, value: str | None)
     examples="""
         cnnrt convert deploy.prototxt weights.caffemodel -o alexnet --mean 104,117,123 --channel-order bgr
         cnnrt convert lenet.prototxt lenet.caffemodel -o lenet --scale 0.00390625 --layout cnndroid
+        cnnrt convert net.cfg net.weights -o net --verify reference.npz
         cnnrt convert weights.npz --topology layers.netfile --no-flip-kernels -o net
     """,
-    exit_codes={1: "the model cannot be converted: everything that stands in the way is listed"},
+    exit_codes={1: "the model cannot be converted: everything that stands in the way is listed; or --verify differs"},
 )
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="FILE...")
 @click.option(
@@ -86,9 +88,24 @@ def _size(context: click.Context, parameter: click.Parameter, value: str | None)
     help="With --topology: whether kernels are mirrored. By default as the format has it; notes say which.",
 )
 @click.option("--labels", type=click.Path(path_type=Path), metavar="FILE", help="Names of the classes, one a line.")
+@click.option(
+    "--verify",
+    "reference",
+    type=click.Path(path_type=Path),
+    metavar="FILE.npz",
+    help="Compare with the original framework: inputs, and values by the names of layers.",
+)
+@click.option(
+    "--tolerance",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="X",
+    help="With --verify: largest difference by largest value. By default 1e-5.",
+)
 @click.option("--overwrite", is_flag=True, help="Replace DIR and all that is in it.")
 @json_option
+@click.pass_context
 def convert(
+    context: click.Context,
     files: Sequence[Path],
     folder: Path,
     importer: str | None,
@@ -100,6 +117,8 @@ def convert(
     topology: Path | None,
     flip_kernels: bool | None,
     labels: Path | None,
+    reference: Path | None,
+    tolerance: float | None,
     overwrite: bool,
     as_json: bool,
 ) -> None:
@@ -126,6 +145,7 @@ def convert(
             flip_kernels=flip_kernels,
             overwrite=overwrite,
         )
+    verification = _verified(done, reference, tolerance)
     with Net(done.netfile) as net:
         if as_json:
             print_json(
@@ -137,15 +157,34 @@ def convert(
                     "parameters": _parameters(net),
                     "files": _parameter_files(net),
                     "notes": done.notes,
+                    **({} if verification is None else {"verification": verification.to_dict()}),
                 }
             )
         else:
-            _report(done, net, layout)
+            _report(done, net, layout, verification)
+    if verification is not None and verification.first_difference is not None:
+        context.exit(FAILED)
 
 
-def _report(done: Conversion, net: Net, layout: str) -> None:
+def _verified(done: Conversion, reference: Path | None, tolerance: float | None) -> Verification | None:
+    """Compare the network with a reference, where one is given; the folder stays, whatever comes of it."""
+    if reference is None:
+        if tolerance is not None:
+            raise click.UsageError("--tolerance is for --verify")
+        return None
+    from cnnrt.cli.array_files import read_npz
+    from cnnrt.net import Net
+    from cnnrt.verification import TOLERANCE, verify
+
+    arrays = read_npz(reference)
+    with Net(done.netfile) as net:
+        return verify(net, arrays, tolerance=tolerance or TOLERANCE)
+
+
+def _report(done: Conversion, net: Net, layout: str, verification: Verification | None) -> None:
     from cnnrt.cli.printing import print_facts, print_heading, stdout
     from cnnrt.cli.quantities import plural, scaled, size
+    from cnnrt.cli.verification_table import print_verification
 
     console = stdout()
     files = _parameter_files(net)
@@ -164,6 +203,8 @@ def _report(done: Conversion, net: Net, layout: str) -> None:
         print_heading(console, "notes")
         for note in done.notes:
             click.echo(f"  {printable(note)}")
+    if verification is not None:
+        print_verification(console, verification)
     print_heading(console, "next")
     path = shlex.quote(str(done.netfile))
     shape = "" if all(i.shape is not None for i in net.graph.inputs) else " --input 1,3,227,227"
