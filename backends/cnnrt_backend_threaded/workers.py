@@ -56,8 +56,11 @@ class Workers:
     def _rouse(self, needed: int) -> None:
         while len(self._threads) < needed:
             thread = threading.Thread(target=self._work, name=f"cnnrt-worker-{len(self._threads) + 1}", daemon=True)
+            try:
+                thread.start()
+            except RuntimeError:  # no more threads are allowed, or Python ends: those that there are do all the work
+                break
             self._threads.append(thread)
-            thread.start()
         if self._asleep:
             self._wake(needed - (len(self._threads) - len(self._asleep)))
 

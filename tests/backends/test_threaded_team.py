@@ -18,6 +18,7 @@ pytest.importorskip("llvmlite", reason="the threaded backend needs llvmlite")
 from cnnrt import Net
 from cnnrt.plugins import PluginHost, plugin_host
 from cnnrt.testing.offered import offered
+from cnnrt_backend_threaded import workers
 from cnnrt_backend_threaded.backend import ThreadedBackend
 from cnnrt_backend_threaded.kernels import threaded_kernels
 from cnnrt_backend_threaded.target import Machine, host_target
@@ -141,10 +142,30 @@ def test_a_forked_child_has_workers_of_its_own(netfile: Path) -> None:
         process.start()
     process.join(60)
     assert process.exitcode == 0
-    same, workers = results.get()
+    same, started = results.get()
     assert same
-    assert workers >= 1
+    assert started >= 1
     assert np.array_equal(net.compute(x), expected)
+
+
+def test_where_no_thread_can_be_started_the_caller_does_the_work(
+    netfile: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    x = images(4, 3, 12, 12)
+    expected = threaded(netfile, threads=1).compute(x)
+    net, fresh = threaded(netfile, 3), workers.Workers()
+    monkeypatch.setattr(workers, "_workers", fresh)
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refuse)
+        for _ in range(3):
+            assert np.array_equal(net.compute(x), expected)
+    assert fresh._threads == []
+    assert np.array_equal(net.compute(x), expected)
+    assert len(fresh._threads) == 2, "when threads can be started again, they are"
+    fresh.stop()
 
 
 def test_turns_are_taken_in_the_order_of_arrival() -> None:
