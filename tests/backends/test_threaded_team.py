@@ -157,6 +157,7 @@ def test_where_no_thread_can_be_started_the_caller_does_the_work(
     x = images(4, 3, 12, 12)
     expected = threaded(netfile, threads=1).compute(x)
     net, fresh = threaded(netfile, 3), workers.Workers()
+    net.prepare(x.shape)
     monkeypatch.setattr(workers, "_workers", fresh)
     with monkeypatch.context() as patch:
         patch.setattr(threading.Thread, "start", refuse)
