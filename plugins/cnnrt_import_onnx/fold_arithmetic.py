@@ -25,10 +25,12 @@ def _unary(function: Callable[[Any], Any]) -> Compute:
     return compute
 
 
-def _joining(function: Callable[[Any, Any], Any]) -> Compute:
-    """Return an operator of any number of inputs, taken from left to right, in the type of the first."""
+def _joining(function: Callable[[Any, Any], Any], *, two: bool) -> Compute:
+    """Return an operator of two inputs, or of any number, taken from left to right, in the type of the first."""
 
     def compute(node: OnnxNode, arrays: Arrays, findings: Findings) -> Any:
+        if two and len(arrays) != 2:
+            raise NotFoldable(f"{len(arrays)} inputs; expected 2")
         result = functools.reduce(function, arrays)
         return result if result.dtype == bool else result.astype(arrays[0].dtype)
 
@@ -133,7 +135,7 @@ _ALONG: Mapping[str, Callable[..., Any]] = {
 }
 
 ARITHMETIC: Mapping[str, Compute] = {
-    **{op: _joining(function) for op, function in _TOGETHER.items()},
+    **{op: _joining(function, two=op not in ("Max", "Min", "Sum")) for op, function in _TOGETHER.items()},
     **{op: _unary(function) for op, function in _ALONE.items()},
     **{op: _reduction(function) for op, function in _ALONG.items()},
     "CumSum": _running_sum,

@@ -62,6 +62,8 @@ def _folded(node: OnnxNode, inputs: Sequence[Tensor | None], findings: Findings,
     name = next((o for o in node.outputs if o), "")
     open_ones = [i for i, t in enumerate(inputs) if t is not None and t.batch is not None]
     if node.op not in MOVES:
+        if any(tensor is None for tensor in inputs):
+            raise NotFoldable("an input is left out")
         if open_ones:
             raise NotFoldable("one depends on the number of images, which is not known before the network runs")
         arrays = [None if t is None else t.array() for t in inputs]
@@ -71,6 +73,8 @@ def _folded(node: OnnxNode, inputs: Sequence[Tensor | None], findings: Findings,
         result = np.asarray(ARITHMETIC[node.op](node, arrays, findings))
         return (tensor_of(result, name),)
     moved = MOVES[node.op]
+    if inputs[0] is None or (node.op == "Range" and None in inputs):
+        raise NotFoldable("an input is left out")
     if moved.data != "all" and any(i not in moved.data for i in open_ones):
         raise NotFoldable("a size depends on the number of images, which is not known before the network runs")
     arrays = [None if t is None else t.array() for t in inputs]

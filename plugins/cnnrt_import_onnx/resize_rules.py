@@ -101,7 +101,11 @@ def _along_rows_and_columns(
     shape = known_shape(node, value, findings)
     if shape is None:
         return None
-    if len(shape) != 4 or any(axis < 2 and f != 1 for axis, f in factors.items()) or min(factors.values()) <= 0:
+    if (
+        len(shape) != 4
+        or any(axis < 2 and f != 1 for axis, f in factors.items())
+        or min(factors.values(), default=0) <= 0
+    ):
         shown = [factors.get(axis, 1.0) for axis in range(len(shape))]
         findings.problem(f"{node.title}: factors {shown}", expected="positive ones for rows and columns of images")
         return None

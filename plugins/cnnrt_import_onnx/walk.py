@@ -113,11 +113,19 @@ class Walk:
         """Take one node: afterwards its outputs are in the table."""
         node = self._node(proto)
         inputs = self._inputs(node)
-        outcome = self._outcome(node, inputs) if self._well_formed(node, inputs) else None
+        outcome = None
+        if self._well_formed(node, inputs):
+            before = len(self.findings.problems)
+            outcome = self._outcome(node, inputs)
+            unsaid = outcome is None and len(self.findings.problems) == before
+            if unsaid and not any(x is not None and x.failed for x in inputs):
+                self.findings.problem(f"{node.title}: its inputs and attributes do not go together")
         results = self._placed(node, outcome)
         for number, name in enumerate(node.outputs):
             if name and name in self.values:
                 self.findings.problem(f"{node.title}: the value {quoted(name)} is there already")
+            if name and outcome is not None and number >= len(results):
+                self.findings.problem(f"{node.title}: it gives no output {quoted(name)}")
             if name:
                 self.values[name] = results[number] if number < len(results) else Flow(-1, failed=True)
 

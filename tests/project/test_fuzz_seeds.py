@@ -30,6 +30,7 @@ READERS = (
     "tflite",
     "pytorch",
     "safetensors",
+    "onnx",
     "parameters-cnnrt",
     "parameters-cnndroid",
     "npy",
