@@ -30,6 +30,7 @@ TARGETS = (
     caffe.CAFFEMODEL,
     caffe.MEAN,
     tensorflow.TARGET,
+    tensorflow.BUNDLE,
     keras.TARGET,
     tflite.TARGET,
     onnx_models.TARGET,

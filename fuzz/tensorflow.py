@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import tempfile
 from contextlib import nullcontext, suppress
 from pathlib import Path
 from random import Random
@@ -17,6 +18,8 @@ from cnnrt_import_tensorflow.conformance import (
     image_input,
     node,
     residual_graph,
+    saved_graph,
+    write_saved_model,
 )
 from cnnrt_import_tensorflow.importer import TensorFlowImporter
 from cnnrt_import_tensorflow.supported import FRONT_END, RULES
@@ -42,9 +45,9 @@ _CONSTANTS = {
 
 @functools.cache
 def _graph(number: int) -> bytes:
-    """Return a graph of nodes that fit one another more or less; the first two are whole networks."""
-    if number < 2:
-        return (classifier_graph, residual_graph)[number]()
+    """Return a graph of nodes that fit one another more or less; the first three are whole networks."""
+    if number < 3:
+        return (classifier_graph, residual_graph, saved_graph)[number]()
     random = Random(number)
     graph = image_input("x", *random.choice(((4, 4, 3), (None, None, 3), (3,), (2, 3)))) + constants(_CONSTANTS)
     values = ["x", *_CONSTANTS]
@@ -78,7 +81,7 @@ def _graph(number: int) -> bytes:
 
 
 def _make(random: Random) -> bytes:
-    data = _graph(random.choice((0, 1, random.randrange(300))))
+    data = _graph(random.choice((0, 1, 2, random.randrange(300))))
     way = random.random()
     if way < 0.3:
         return data
@@ -99,6 +102,7 @@ def _read(data: bytes, folder: Path, guarded: Guarded) -> None:
 
 
 def _prepare(folder: Path) -> None:
+    write_saved_model(folder)
     for i in range(60):
         with suppress(CnnrtError):
             _read(_graph(i), folder, nullcontext)
@@ -139,7 +143,43 @@ CASES = (
         + node("Relu", "y", "c")
     ),
 )
+
+
+def _prepare_bundle(folder: Path) -> None:
+    write_saved_model(folder)
+    for number in range(20):
+        with suppress(CnnrtError):
+            _read_bundle(_make_bundle(Random(number)), folder, nullcontext)
+
+
+@functools.cache
+def _index() -> bytes:
+    with tempfile.TemporaryDirectory() as folder:
+        write_saved_model(Path(folder))
+        return (Path(folder) / "variables" / "variables.index").read_bytes()
+
+
+def _make_bundle(random: Random) -> bytes:
+    data = _index()
+    return data if random.random() < 0.05 else mutated(random, data, [data], _WORDS)
+
+
+def _read_bundle(data: bytes, folder: Path, guarded: Guarded) -> None:
+    (folder / "variables" / "variables.index").write_bytes(data)
+    with guarded():
+        for weights in TensorFlowImporter().read([folder / "saved_model.pb"]).parameters.values():
+            for name in weights:
+                assert weights[name].dtype == np.float32
+
+
 _FOLDER = "plugins/cnnrt_import_tensorflow/"
+BUNDLE = Target(
+    "tensor-bundle",
+    _prepare_bundle,
+    _make_bundle,
+    _read_bundle,
+    (_FOLDER + "tensor_bundle.py", _FOLDER + "variables.py"),
+)
 TARGET = Target(
     "graphdef",
     _prepare,

@@ -8,12 +8,11 @@ from __future__ import annotations
 from collections.abc import Hashable, Mapping
 
 import attrs
-import numpy as np
 
 from cnnrt.channels_last.axis_order import in_order, unfolded
 from cnnrt.channels_last.joining import join
 from cnnrt.channels_last.network import Network, known
-from cnnrt.channels_last.values import AFFINE, IMAGE_ORDER, INPUT, Flow, Place, Step, Weight, shape_words
+from cnnrt.channels_last.values import AFFINE, IMAGE_ORDER, INPUT, Flow, Place, Step, shape_words
 from cnnrt.importer import ImportedModel
 from cnnrt.lazy_weights import LazyWeights
 from netfile_spec import InputBlock, LayerBlock, NetFile
@@ -102,19 +101,9 @@ def _live(steps: list[Step], wanted: list[Step]) -> list[Step]:
 
 
 def _as_layer(step: Step) -> None:
-    """Turn an affine step into a layer: with factors a BatchNorm, which passes multiply into the weights before it."""
-    scale, shift = step.weights.get("scale"), step.weights.get("shift")
-    if scale is None and shift is not None:
-        step.type, step.weights = "Scale", {"bias": shift}
-        return
-    assert scale is not None
-    shape = scale.shape
-    neutral = {
-        "mean": Weight(shape, lambda: np.zeros(shape), ("zeros", shape)),
-        "variance": Weight(shape, lambda: np.ones(shape), ("ones", shape)),
-    }
-    step.type, step.keys = "BatchNorm", {"epsilon": 0.0}
-    step.weights = {**neutral, "scale": scale, **({} if shift is None else {"shift": shift})}
+    """Turn an affine step into a Scale layer, which passes multiply into the weights before it."""
+    step.type = "Scale"
+    step.weights = {{"scale": "scale", "shift": "bias"}[name]: weight for name, weight in step.weights.items()}
 
 
 def _input_block(net: Network, step: Step, name: str, stated: Mapping[str, InputBlock]) -> InputBlock:

@@ -14,6 +14,7 @@ from cnnrt.channels_last.windows import Sliding, image
 from netfile_spec import Value as KeyValue
 
 _MOST_COPIES = 64
+_COLOURS = 3
 
 
 def concatenate(net: Network, place: Place, values: Sequence[Flow], axis: int) -> Flow:
@@ -200,6 +201,9 @@ def resize(
         keys["coordinates"] = "align_corners" if align_corners else "asymmetric"
     if mode == "nearest":
         keys["rounding"] = "round_prefer_ceil" if align_corners or half_pixel else "floor"
+    if value.item is None and value.step is not None and value.step.open:
+        # Images of any size are made fit for the network: that is left to whoever reads them.
+        return reshape_item(net, place, value, (*size, _COLOURS))
     value = image(net, place, value, Sliding("valid", channels_last=net.channels_last))
     return net.layer(place, "Resize", [value], keys, item=(None, None, value.item[2] if value.item else None))
 

@@ -101,6 +101,9 @@ def expand(net: Network, place: Place, value: Flow, axis: int) -> Flow:
     """Add an axis of size 1, counted with the batch."""
     if value.failed:
         return value
+    if value.item is None and value.step is not None and value.step.open and axis == 0:
+        # What reads one image has no batch; here every input has one.
+        return net.same(place, value)
     if value.sizes is None:
         return net.unknown_shape(place)
     rank = 2 + value.rank

@@ -6,6 +6,9 @@ The way from a file to a model, module by module:
     messages.py          nodes and their attributes in protobuf's wire format
     tensors.py           constants: where their values lie, and how they become arrays
     graph_file.py        a file as nodes: a GraphDef, or the graph in a SavedModel
+    calls.py             functions in place of the nodes that call them
+    tensor_bundle.py     the variables beside a SavedModel
+    variables.py         which of them belongs to which node
     nodes.py             one node: its name in messages, its attributes with their types
     operands.py          what goes into a rule
     window_rules.py      convolutions and poolings

@@ -11,7 +11,7 @@ import attrs
 import numpy as np
 from numpy.typing import NDArray
 
-from cnnrt.protobuf_wire import write_varint
+from cnnrt.protobuf_wire import Allowance, fields, write_varint
 from cnnrt.testing.importer_suite import ImporterSuite
 from cnnrt_import_tensorflow.importer import TensorFlowImporter
 
@@ -30,6 +30,20 @@ class Shape:
     """The value of an attribute that is a shape; None: a size that is open."""
 
     sizes: Sequence[int | None]
+
+
+@attrs.frozen
+class Called:
+    """The value of an attribute that is a function."""
+
+    name: str
+
+
+@attrs.frozen
+class Texts:
+    """The value of an attribute that is a tensor of texts."""
+
+    texts: Sequence[str]
 
 
 def field(number: int, content: bytes | int) -> bytes:
@@ -66,6 +80,11 @@ def _attribute(value: object) -> bytes:
             return field(7, shape_message(value.sizes))
         case np.ndarray():
             return field(8, tensor_message(value))
+        case Texts():
+            stored = b"".join(field(8, text.encode()) for text in value.texts)
+            return field(8, field(1, 7) + field(2, shape_message([len(value.texts)])) + stored)
+        case Called():
+            return field(10, field(1, value.name.encode()))
         case list() | tuple():
             return field(1, field(3, b"".join(write_varint(int(n) % (1 << 64)) for n in value)))
     raise TypeError(f"no attribute holds a {type(value).__name__}")
@@ -89,17 +108,101 @@ def constants(values: Mapping[str, NDArray[Any]]) -> bytes:
     return b"".join(node("Const", name, value=array) for name, array in values.items())
 
 
+def function(name: str, arguments: Sequence[str], nodes: bytes, results: Mapping[str, str]) -> bytes:
+    """Return a function of a graph's library; `nodes` are as those of a graph, `results` what gives each result."""
+    ends = [(2, argument) for argument in arguments] + [(3, result) for result in results]
+    signature = field(1, name.encode()) + b"".join(field(n, field(1, end.encode())) for n, end in ends)
+    data = memoryview(nodes)
+    body = b"".join(field(3, nodes[f.start : f.end]) for f in fields(data, 0, len(data), Allowance()))
+    returns = (field(1, result.encode()) + field(2, value.encode()) for result, value in results.items())
+    return field(1, field(1, signature) + body + b"".join(field(4, entry) for entry in returns))
+
+
+def saved_model(graph: bytes, output: str, functions: bytes = b"") -> bytes:
+    """Return a SavedModel whose signature for serving has one output."""
+    outputs = field(2, field(1, b"output") + field(2, field(1, output.encode())))
+    signature = field(5, field(1, b"serving_default") + field(2, outputs))
+    return field(1, 1) + field(2, field(2, graph + (field(2, functions) if functions else b"")) + signature)
+
+
+def write_variables(folder: Path, variables: Mapping[str, NDArray[Any]]) -> None:
+    """Write variables as a tensor bundle: one file of values, and an index whose keys share what they begin with."""
+    folder.mkdir(parents=True, exist_ok=True)
+    values = b""
+    entries = [(b"", field(1, 1))]
+    for name in sorted(variables):
+        array = np.ascontiguousarray(variables[name])
+        entry = field(1, _DTYPES[array.dtype.name]) + field(2, shape_message(array.shape))
+        entries.append((name.encode(), entry + field(4, len(values)) + field(5, array.nbytes)))
+        values += array.tobytes()
+    (folder / "variables.data-00000-of-00001").write_bytes(values)
+    table = _block(entries)
+    place = write_varint(0) + write_varint(len(table) - 5)
+    index = _block([(entries[-1][0], place)])
+    handles = write_varint(0) * 2 + write_varint(len(table)) + write_varint(len(index) - 5)
+    footer = handles.ljust(40, b"\0") + struct.pack("<Q", 0xDB4775248B80FB57)
+    (folder / "variables.index").write_bytes(table + index + footer)
+
+
+def _block(entries: Sequence[tuple[bytes, bytes]]) -> bytes:
+    """Return a block of a table, with its trailer (no compression, no checksum)."""
+    block, before = b"", b""
+    for key, value in entries:
+        shared = next(
+            (i for i, (a, b) in enumerate(zip(before, key, strict=False)) if a != b), min(len(before), len(key))
+        )
+        block += (
+            write_varint(shared) + write_varint(len(key) - shared) + write_varint(len(value)) + key[shared:] + value
+        )
+        before = key
+    return block + struct.pack("<II", 0, 1) + bytes(5)
+
+
 class TensorFlowSuite(ImporterSuite):
-    """A classifier as TensorFlow 1 wrote it, and a residual network with unfused batch normalisation."""
+    """A classifier as TensorFlow 1 wrote it, a residual network with unfused batch normalisation, and a SavedModel."""
 
     importer = TensorFlowImporter()
 
     def models(self, folder: Path) -> Sequence[Sequence[Path]]:
-        """Write both."""
+        """Write all three."""
         classifier, residual = folder / "classifier.pb", folder / "residual.pb"
         classifier.write_bytes(classifier_graph())
         residual.write_bytes(residual_graph())
-        return [[classifier], [residual]]
+        return [[classifier], [residual], [write_saved_model(folder / "saved")]]
+
+
+def write_saved_model(folder: Path) -> Path:
+    """Write a SavedModel of TensorFlow 2: functions that call one another, variables restored under other names."""
+    random = np.random.default_rng(2)
+    stored = {"layer-0/kernel": random.standard_normal((3, 3, 3, 2)), "layer-0/shift": random.standard_normal(2)}
+    write_variables(folder / "variables", {name: array.astype(np.float32) for name, array in stored.items()})
+    (folder / "saved_model.pb").write_bytes(saved_graph())
+    return folder / "saved_model.pb"
+
+
+def saved_graph() -> bytes:
+    """Return the SavedModel that goes with the variables of `write_saved_model`."""
+    inner = (
+        node("ReadVariableOp", "read", "kernel")
+        + node("Conv2D", "conv", "x", "read:value:0", strides=[1, 1, 1, 1], padding="SAME")
+        + node("ReadVariableOp", "read_1", "shift")
+        + node("BiasAdd", "bias", "conv:output:0", "read_1:value:0")
+    )
+    outer = node("PartitionedCall", "block", "a", "b", "c", f=Called("inner")) + node("Relu", "r", "block:output:0")
+    functions = function("inner", ["x", "kernel", "shift"], inner, {"y": "bias:output:0"})
+    functions += function("outer", ["a", "b", "c"], outer, {"z": "r:activations:0"})
+    graph = (
+        image_input("image", 5, 4, 3)
+        + node("VarHandleOp", "v", shared_name="conv/kernel")
+        + node("VarHandleOp", "w", shared_name="conv/shift")
+        + node("StatefulPartitionedCall", "StatefulPartitionedCall", "image", "v", "w", f=Called("outer"))
+        + node("Const", "names", value=Texts(["layer-0/shift", "layer-0/kernel"]))
+        + node("RestoreV2", "restore", "prefix", "names")
+        + node("Identity", "i", "restore:1")
+        + node("AssignVariableOp", "assign", "v", "i")
+        + node("AssignVariableOp", "assign_1", "w", "restore")
+    )
+    return saved_model(graph, "StatefulPartitionedCall:0", functions)
 
 
 def classifier_graph() -> bytes:

@@ -14,12 +14,15 @@ from cnnrt.channels_last.network import Network
 from cnnrt.channels_last.values import FAILED, Flow, Item
 from cnnrt.findings import Findings
 from cnnrt.importer import ImportedModel
+from cnnrt.protobuf_wire import MalformedMessage
+from cnnrt_import_tensorflow.calls import without_calls
 from cnnrt_import_tensorflow.graph_file import StoredGraph
 from cnnrt_import_tensorflow.messages import NodeDef
 from cnnrt_import_tensorflow.nodes import Node
 from cnnrt_import_tensorflow.operands import Context, Operand, Result
 from cnnrt_import_tensorflow.supported import FRONT_END, LEFT_ALONE, RULES, advice
 from cnnrt_import_tensorflow.tensors import KINDS
+from cnnrt_import_tensorflow.variables import VARIABLES, Variables, find_variables
 from netfile_spec.problems import quoted
 
 _MOST_NAMED = 12
@@ -29,8 +32,14 @@ _LOOPS = "loops are not read"
 def convert(graph: StoredGraph, path: Path) -> ImportedModel:
     """Return the model of a graph; raises ImportFailure with every problem."""
     findings = Findings(str(path))
+    try:
+        graph = without_calls(graph)
+    except MalformedMessage as error:
+        findings.problem(f"its functions cannot be read: {error}")
+        findings.raise_if_any()
     nodes = _by_name(graph.nodes, findings)
-    walk = _Walk(nodes, findings)
+    variables = find_variables(path, nodes, findings) if graph.saved else None
+    walk = _Walk(nodes, findings, variables)
     outputs = graph.outputs or {name: name for name in _last(graph.nodes)}
     for node in _ordered(nodes, [_tensor(t)[0] for t in outputs.values()], findings):
         walk.take(node)
@@ -41,10 +50,11 @@ def convert(graph: StoredGraph, path: Path) -> ImportedModel:
 class _Walk:
     """The table of values while the nodes go by."""
 
-    def __init__(self, nodes: Mapping[str, NodeDef], findings: Findings) -> None:
+    def __init__(self, nodes: Mapping[str, NodeDef], findings: Findings, variables: Variables | None) -> None:
         channels_last = not any(b"NCHW" in _layout(node) for node in nodes.values())
         self.findings = findings
         self.context = Context(Network(findings, channels_last), _stated_batch(nodes.values(), findings))
+        self.variables = variables
         self.values: dict[str, Result] = {}
         self.unsupported: dict[str, list[Node]] = {}
 
@@ -56,6 +66,9 @@ class _Walk:
             self.values[node.name] = FAILED if tensor is None else tensor
         elif node.op in ("Placeholder", "PlaceholderWithDefault", "PlaceholderV2") or node.op in FRONT_END:
             self.values[node.name] = self._input(node)
+        elif node.op in VARIABLES and self.variables is not None:
+            variable = self.variables.constant(node)
+            self.values[node.name] = FAILED if variable is None else variable
         else:
             self.values[node.name] = self._ruled(node)
 

@@ -13,14 +13,19 @@ from channels_last_suite import nhwc
 from cnnrt import Net, convert
 from cnnrt.errors import ImportFailure
 from cnnrt_import_tensorflow.conformance import (
+    Called,
     Shape,
     TensorFlowSuite,
     Type,
     constants,
     field,
+    function,
     image_input,
     node,
+    saved_model,
     shape_message,
+    write_saved_model,
+    write_variables,
 )
 from cnnrt_import_tensorflow.importer import TensorFlowImporter
 
@@ -264,11 +269,11 @@ def test_a_graph_that_keeps_channels_first(tmp_path: Path) -> None:
 
 
 def test_what_is_normalised_and_limited_in_many_nodes_is_few_layers(tmp_path: Path) -> None:
-    (_, residual) = TensorFlowSuite().models(tmp_path)
+    (_, residual, _) = TensorFlowSuite().models(tmp_path)
     model = TensorFlowImporter().read(residual)
     assert [block.type for block in model.netfile.layers] == [
         "Convolution",
-        "BatchNorm",
+        "Scale",
         "Clip",
         "Eltwise",
         "Pooling",
@@ -361,6 +366,82 @@ def test_a_constant_that_promises_more_than_it_holds(tmp_path: Path) -> None:
 )
 def test_files_that_are_something_else(tmp_path: Path, content: bytes, said: str) -> None:
     assert said in problems(tmp_path, content)
+
+
+def saved_problems(file: Path) -> str:
+    with pytest.raises(ImportFailure) as caught:
+        TensorFlowImporter().read([file])
+    return str(caught.value)
+
+
+def test_a_saved_model_of_functions_whose_variables_have_other_names_in_the_checkpoint(tmp_path: Path) -> None:
+    converted = convert(write_saved_model(tmp_path / "saved"), tmp_path / "net")
+    random = np.random.default_rng(2)
+    kernels, shift = (random.standard_normal(shape).astype(np.float32) for shape in ((3, 3, 3, 2), (2,)))
+    images = values(2, 5, 4, 3)
+    with Net(converted.netfile, execution_mode="sequential") as net:
+        agrees(net.compute(nhwc.to_nchw(images)), np.maximum(nhwc.conv(images, kernels) + shift, 0))
+        assert [block.name for block in net.netfile.layers] == ["block/bias", "r"]
+
+
+def test_a_saved_model_of_tensorflow_1(tmp_path: Path) -> None:
+    """Variables are called by their nodes; many keys share what they begin with."""
+    write_variables(tmp_path / "variables", {"conv/kernel": K, "conv/kernel/Momentum": K + 1, "conv/other": K})
+    graph = (
+        image_input("x", 7, 6, 3)
+        + node("VariableV2", "conv/kernel", dtype=Type(1))
+        + node("Identity", "conv/kernel/read", "conv/kernel")
+        + node("Conv2D", "y", "x", "conv/kernel/read", strides=[1, 1, 1, 1], padding="SAME")
+    )
+    file = tmp_path / "saved_model.pb"
+    file.write_bytes(saved_model(graph, "y:0"))
+    with Net(convert(file, tmp_path / "net").netfile, execution_mode="sequential") as net:
+        agrees(net.compute(nhwc.to_nchw(IMAGE)), nhwc.conv(IMAGE, K))
+
+
+def test_what_is_wrong_with_variables_is_said(tmp_path: Path) -> None:
+    file = write_saved_model(tmp_path / "saved")
+    folder = file.parent / "variables"
+    data, index = folder / "variables.data-00000-of-00001", folder / "variables.index"
+    stored = data.read_bytes()
+    data.write_bytes(stored[:-4])
+    assert 'its variable "layer-0/shift" cannot be read: 8 bytes from byte' in saved_problems(file)
+    data.unlink()
+    assert "variables.data-00000-of-00001 cannot be read" in saved_problems(file)
+    index.write_bytes(index.read_bytes()[:-1])
+    assert "not an index of variables" in saved_problems(file)
+    index.unlink()
+    said = saved_problems(file)
+    assert "VarHandleOp is not supported" in said
+    assert "give the saved_model.pb with its folder `variables` beside it" in said
+
+
+def test_functions_that_call_themselves_are_refused(tmp_path: Path) -> None:
+    again = function("f", ["a"], node("PartitionedCall", "g", "a", f=Called("f")), {"z": "g:output:0"})
+    graph = image_input("x", 4, 4, 3) + node("PartitionedCall", "y", "x", f=Called("f"))
+    (tmp_path / "graph.pb").write_bytes(saved_model(graph, "y:0", again))
+    assert "functions that call one another in more than" in saved_problems(tmp_path / "graph.pb")
+
+
+def test_reading_and_resizing_an_image_file_is_left_to_the_caller(tmp_path: Path) -> None:
+    """As in the graphs of Inception of 2015, which subtract and scale the mean themselves."""
+    graph = (
+        node("Placeholder", "contents", dtype=Type(7), shape=Shape([]))
+        + constants({"size": numbers(6, 5), "zero": np.array(0, np.int32), "mean": np.array(128, np.float32)})
+        + constants({"factor": np.array(0.25, np.float32), "k": K})
+        + node("DecodeJpeg", "jpeg", "contents")
+        + node("Cast", "cast", "jpeg", DstT=Type(1))
+        + node("ExpandDims", "batch", "cast", "zero")
+        + node("ResizeBilinear", "resized", "batch", "size")
+        + node("Sub", "sub", "resized", "mean")
+        + node("Mul", "mul", "sub", "factor")
+        + node("Conv2D", "y", "mul", "k", strides=[1, 1, 1, 1], padding="SAME")
+    )
+    images = values(2, 6, 5, 3)
+    (got,) = outcome(tmp_path, graph, images).values()
+    agrees(got, nhwc.conv((images - 128) * 0.25, K))
+    (given,) = TensorFlowImporter().read([tmp_path / "graph.pb"]).netfile.inputs
+    assert (given.name, given.shape) == ("resized", (3, 6, 5))
 
 
 def test_keyword_spotting_of_speech_commands(tmp_path: Path, shared_folder: Path) -> None:

@@ -26,6 +26,7 @@ READERS = (
     "binaryproto",
     "darknet",
     "graphdef",
+    "tensor-bundle",
     "keras",
     "tflite",
     "pytorch",
