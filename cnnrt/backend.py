@@ -70,7 +70,7 @@ class Kernel(abc.ABC):
 
     Class attributes: `layer` (its type), `backend`, `name`; `folds`: the types of element-wise layers that
     it applies on the way out; `compiled`: True where its code is made for the device and the call, so that the core
-    checks it there before it is first used (`cnnrt/verification.py`).
+    checks it there before it is first used (`cnnrt/kernel_verification.py`).
 
     `tuning` holds the parameters that are fixed; those left out are the cost model's choice.
     """

@@ -14,6 +14,7 @@ CnnrtError
 CnnrtWarning
 ├── RootDirectoryWarning    the NetFile's root_directory does not exist; its own folder is used
 ├── MemoryCeilingWarning    the plan needs more than allocated_ram
+├── KernelWarning           a kernel was found to compute wrongly, and is not used any more
 ├── PreprocessingWarning    the NetFile does not say how an image becomes numbers
 └── PluginWarning           a plugin failed to load; the rest goes on
 """
@@ -38,6 +39,7 @@ __all__ = [
     "ExportFailure",
     "ImportFailure",
     "InputError",
+    "KernelWarning",
     "KeyValueError",
     "MemoryCeilingWarning",
     "MeterError",
@@ -115,6 +117,10 @@ class MemoryCeilingWarning(CnnrtWarning):
 
 class PluginWarning(CnnrtWarning):
     """A plugin could not be loaded; everything else works on."""
+
+
+class KernelWarning(CnnrtWarning):
+    """A compiled kernel was verified on the device and computes wrongly; it is quarantined."""
 
 
 class PreprocessingWarning(CnnrtWarning):

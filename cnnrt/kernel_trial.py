@@ -5,6 +5,7 @@ Kernels are verified, tuned and tested this way.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 import attrs
@@ -129,10 +130,14 @@ def random_arrays(call: LayerCall, seed: int = 0) -> tuple[list[Array], dict[str
 
     def values(shape: Shape) -> Array:
         nonlocal start
-        count = int(np.prod(shape, dtype=np.int64))
-        made = np.resize(np.roll(base, -start), count) if count else np.empty(0, np.float32)
-        start += 7919
-        return made.reshape(shape)
+        flat = np.empty(math.prod(shape), np.float32)
+        for first in range(0, flat.size, PERIOD):
+            block = flat[first : first + PERIOD]
+            head = min(block.size, PERIOD - start)
+            block[:head] = base[start : start + head]
+            block[head:] = base[: block.size - head]
+        start = (start + 7919) % PERIOD
+        return flat.reshape(shape)
 
     inputs = [values(t.shape) for t in call.inputs]
     weights = {}

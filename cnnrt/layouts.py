@@ -10,10 +10,11 @@ from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 import attrs
+import numpy as np
 
 from cnnrt.backend import HostFunction, HostKernel, Packed
 from cnnrt.errors import PlacementError
-from cnnrt.layer import Array, Layer, Shape
+from cnnrt.layer import Array, Layer, Part, Place, Shape
 from cnnrt.layer_call import LayerCall
 from cnnrt.tensor import PLAIN, TensorType
 
@@ -73,6 +74,19 @@ class Reorder(Layer):
     def reference(self, inputs: Sequence[Array], weights: Mapping[str, Array]) -> tuple[Array, ...]:
         """Return the same values: a layout is invisible to the reference."""
         return (inputs[0].copy(),)
+
+    def parts_at(
+        self, inputs: Sequence[Array], weights: Mapping[str, Array], places: Sequence[Place], output: int = 0
+    ) -> Sequence[Part]:
+        """Return the values at these places."""
+        values = np.array([inputs[0][place] for place in places])
+        return [Part(self, (values,), weights, tuple((place, (i,)) for i, place in enumerate(places)))]
+
+    def error_bound(
+        self, inputs: Sequence[Array], weights: Mapping[str, Array], exact: Sequence[Array]
+    ) -> tuple[Array, ...]:
+        """Return 0: values only move."""
+        return (np.zeros_like(exact[0]),)
 
 
 class ReorderKernel(HostKernel):

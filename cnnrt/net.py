@@ -9,8 +9,9 @@ from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import attrs
 import numpy as np
 from numpy.typing import NDArray
 
@@ -22,14 +23,28 @@ from cnnrt.graph_builder import build_graph
 from cnnrt.inputs import check_inputs, check_shapes
 from cnnrt.layer import Shape
 from cnnrt.loading import load_netfile
+from cnnrt.placement import Competition, choose_devices, competitions
 from cnnrt.plan import Plan
 from cnnrt.plugins import PluginHost, plugin_host
-from cnnrt.prepare import Planned, compile_planned, plan_network
+from cnnrt.prepare import (
+    Planned,
+    compile_planned,
+    placement_request,
+    plan_network,
+    plan_verified,
+    reduce_graph,
+)
 from cnnrt.profile import Profile
 from cnnrt.root_directory import root_directory as find_root
 from cnnrt.settings import settle
+from cnnrt.tuning.knowledge import Knowledge
+from cnnrt.tuning.store import default_store
 from cnnrt.weights import WeightStore
 from netfile_spec import NetFile
+
+if TYPE_CHECKING:
+    from cnnrt.tuning.network import Tuned
+    from cnnrt.tuning.tuner import Progress
 
 log = logging.getLogger("cnnrt")
 
@@ -49,7 +64,10 @@ class Net:
 
     - `execution_mode`: "parallel" (for each layer the fastest of what is here) or a backend's name.
     - `allocated_ram`: ceiling in MiB.
-    - `auto_tuning`: "on" or "off" (or a bool).
+    - `auto_tuning`: "on" or "off" (or a bool). On, kernels are measured once on this device, for at most
+      `tuning_budget` seconds for each network, and remembered; off, a cost model chooses, and what was measured counts
+      for nothing.
+    - `plan`: a saved plan (`Plan.to_dict`, or a Plan) whose choices of kernels and parameters are kept.
     - `threads`: most threads to use. `device`: name of a device. `strict`: refuse fallbacks on references.
     - `root_directory`: folder of the parameter files.
     - `concurrency`: calls of `compute` that may run at the same time, each with an arena of its own.
@@ -70,12 +88,23 @@ class Net:
         strict: bool = False,
         root_directory: str | Path | None = None,
         concurrency: int = 1,
+        tuning_budget: float | None = None,
+        plan: Plan | Mapping[str, Any] | None = None,
         plugins: PluginHost | None = None,
     ) -> None:
         self._host = plugins or plugin_host()
         self.netfile = netfile if isinstance(netfile, NetFile) else load_netfile(netfile, self._host)
         self.settings = settle(
-            self.netfile, execution_mode, allocated_ram, auto_tuning, threads, device, strict, concurrency
+            self.netfile,
+            execution_mode,
+            allocated_ram,
+            auto_tuning,
+            threads,
+            device,
+            strict,
+            concurrency,
+            tuning_budget,
+            plan,
         )
         self.root = find_root(self.netfile, root_directory)
         self.graph: Graph = build_graph(self.netfile, self.root, self._host)
@@ -132,6 +161,32 @@ class Net:
         """Return the plan for these input shapes without loading weights or compiling anything; see `prepare`."""
         wanted = self._wanted(outputs)
         return self._planned(check_shapes(self._needed_inputs(wanted), shapes), wanted).plan
+
+    def tune(
+        self,
+        shapes: Any = None,
+        outputs: Iterable[str] | None = None,
+        *,
+        budget: float | None = None,
+        progress: Progress | None = None,
+    ) -> Sequence[Tuned]:
+        """Measure the kernels of each layer for these input shapes (see `prepare`), remember, and return what is known.
+
+        Nothing that is known already is measured again. `budget` in seconds, the Net's `tuning_budget` by default. With
+        auto_tuning on, `prepare` and `compute` do the same. A KeyboardInterrupt comes through; what was learned is
+        kept.
+        """
+        from cnnrt.tuning.network import tune_network, tuned_layers
+
+        wanted = self._wanted(outputs)
+        checked = check_shapes(self._needed_inputs(wanted), shapes)
+        with self._lock:
+            known = self._known(measured=True)
+            rivals = self._competitions(checked, wanted, known)
+            tune_network(rivals, self._host, known, self.settings, self._held_bytes(), budget, progress)
+            self._prepared.clear()  # what is prepared from now on uses what is known now
+            # Verifying may have put some of the candidates in quarantine.
+            return tuned_layers(self._competitions(checked, wanted, known), known)
 
     @property
     def plan(self) -> Plan:
@@ -196,8 +251,39 @@ class Net:
     def _out_of_memory(self, error: MemoryError) -> CnnrtError:
         return CnnrtError(f"{self.graph.file}: out of memory: {error}; a smaller batch takes less")
 
-    def _planned(self, shapes: Mapping[str, Shape], wanted: Sequence[str]) -> Planned:
-        return plan_network(self.graph, shapes, wanted, self.settings, self._weights, self._host)
+    def _known(self, shapes: Mapping[str, Shape] | None = None, *, measured: bool | None = None) -> Knowledge:
+        """Return what counts as known. A batch below the largest of its kind that was prepared is a partial one."""
+        counts = self.settings.auto_tuning if measured is None else measured
+        alike = [p.plan.inputs for p in self._prepared.values() if _items(p.plan.inputs) == _items(shapes or {})]
+        largest = max((shape[0] for inputs in alike for shape in inputs.values() if shape), default=0)
+        partial = any(shape and shape[0] < largest for shape in (shapes or {}).values())
+        return Knowledge(default_store(), counts, self.settings.threads, largest if partial else 0)
+
+    def _competitions(self, shapes: Mapping[str, Shape], wanted: Sequence[str], known: Knowledge) -> list[Competition]:
+        devices = choose_devices(self._host, placement_request(self.settings))
+        reduced, inferred, _ = reduce_graph(self.graph, shapes, wanted, self.settings, self._weights, self._host)
+        return competitions(reduced, inferred, devices, self._host, known)
+
+    def _held_bytes(self) -> int:
+        """Return the bytes that are in use already: weights that are loaded, and arenas."""
+        arenas = sum(p.plan.memory.arena * p.plan.memory.arenas for p in self._prepared.values())
+        return self._weights.loaded_bytes + arenas
+
+    def _planned(self, shapes: Mapping[str, Shape], wanted: Sequence[str], known: Knowledge | None = None) -> Planned:
+        known = known or self._known(shapes)
+        return plan_network(self.graph, shapes, wanted, self.settings, self._weights, self._host, known)
+
+    def _tuned_and_verified(self, shapes: Mapping[str, Shape], wanted: Sequence[str]) -> Planned:
+        """Return a plan after measuring what is not known, if that is asked for, and verifying what it uses."""
+        known = self._known(shapes)
+        if self.settings.auto_tuning:
+            from cnnrt.tuning.network import tune_network
+
+            rivals = self._competitions(shapes, wanted, known)
+            rivals = [rival for rival in rivals if rival.node.name not in self.settings.pinned]
+            note = tune_network(rivals, self._host, known, self.settings, self._held_bytes())
+            known = attrs.evolve(known, notes=(note,) if note else ())
+        return plan_verified(lambda: self._planned(shapes, wanted, known), self.settings, self._host, known)
 
     def _prepare(self, shapes: Mapping[str, Shape], wanted: Sequence[str]) -> Prepared:
         key = (tuple(shapes.items()), tuple(wanted))
@@ -207,7 +293,7 @@ class Net:
             prepared = self._prepared.get(key)
             if prepared is None:
                 try:
-                    prepared = compile_planned(self._planned(shapes, wanted), self.settings, self._host)
+                    prepared = compile_planned(self._tuned_and_verified(shapes, wanted), self.settings, self._host)
                 except MemoryError as error:
                     raise self._out_of_memory(error) from error
                 self._prepared[key] = prepared
@@ -216,3 +302,8 @@ class Net:
             self._prepared.move_to_end(key)
             self._last = prepared
         return prepared
+
+
+def _items(shapes: Mapping[str, Shape]) -> dict[str, Shape]:
+    """Return the shapes without the batch dimension."""
+    return {name: shape[1:] for name, shape in shapes.items()}

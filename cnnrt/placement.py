@@ -1,22 +1,28 @@
 """Placement: which backend and which kernel computes each node, and why.
 
-Kernels compete by the seconds that they expect to take. What a chosen backend has no kernel for runs by the
-layer's reference, and the receipt says so; `strict` forbids that.
+Kernels compete by the seconds that they were measured to take, else by those that they expect to. What a chosen
+backend has no kernel for runs by the layer's reference, and the receipt says so; `strict` forbids that.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Protocol
 
 import attrs
 
 from cnnrt.backend import Device, HostFunction, HostKernel, Kernel, Packed
+from cnnrt.candidates import Candidate, Candidates, find_candidates
 from cnnrt.errors import PlacementError
 from cnnrt.graph import Graph, Node, nearest
 from cnnrt.layer import Array
 from cnnrt.layer_call import LayerCall
+from cnnrt.pinned import NO_PINS, Pin
 from cnnrt.plugins import PluginHost
 from cnnrt.shapes import Shapes
+
+if TYPE_CHECKING:
+    from cnnrt.tuning.knowledge import Choice
 
 CORE = Device("core", "cpu", "the process itself")
 """Where references and reorders run."""
@@ -102,36 +108,70 @@ def _names(device: Device) -> tuple[str, ...]:
     return device.name.lower(), device.backend, f"{device.backend}:{device.name}".lower()
 
 
-def place(graph: Graph, shapes: Shapes, host: PluginHost, request: Request) -> list[Placed]:
+class Knows(Protocol):
+    """What is known of kernels on this machine; see `cnnrt.tuning.knowledge`."""
+
+    def quarantine(self, kernel: Kernel, device: Device) -> str:
+        """Return why a kernel must not be used on a device; empty: it may."""
+
+    def choice(self, call: LayerCall, candidates: Sequence[Candidate]) -> Choice | None:
+        """Return the candidate that measurements prefer, None where there are none."""
+
+
+@attrs.frozen
+class Competition:
+    """A node and the kernels that could compute it. `apart`: layers that were folded into it, and run alone."""
+
+    node: Node
+    call: LayerCall
+    candidates: Candidates
+    apart: tuple[str, ...] = ()
+
+    @property
+    def view(self) -> bool:
+        """Whether there is nothing to compute."""
+        return self.node.layer.view and not self.node.folded
+
+
+def competitions(
+    graph: Graph, shapes: Shapes, devices: Sequence[Device], host: PluginHost, known: Knows
+) -> list[Competition]:
+    """Return who could compute each node, in order; where no kernel applies what was folded into it, layer by layer."""
+
+    def of(node: Node) -> Competition:
+        call = shapes.call(node)
+        return Competition(node, call, find_candidates(call, devices, host, known.quarantine))
+
+    result = []
+    for node in graph.nodes:
+        whole = of(node)
+        if node.folded and not whole.candidates.able:
+            first, *others = (of(part) for part in unfold(node))
+            if first.candidates.able or first.view:
+                apart = tuple(folded.name for folded in node.folded)
+                result += [attrs.evolve(first, apart=apart), *others]
+                continue
+        result.append(whole)
+    return result
+
+
+def place(
+    graph: Graph, shapes: Shapes, host: PluginHost, request: Request, known: Knows, pinned: Mapping[str, Pin] = NO_PINS
+) -> list[Placed]:
     """Return the nodes in order, each placed.
 
-    Raises PlacementError where `strict` is asked for and any layer would fall back on its reference; all such
-    layers are named.
+    Raises PlacementError where `strict` is asked for and any layer would fall back on its reference, or where a layer
+    is pinned to a kernel that is not here; all such layers are named.
     """
     devices = choose_devices(host, request)
-    placed = [p for node in graph.nodes for p in _place_whole_or_parts(node, shapes, devices, host, request)]
+    rivals = competitions(graph, shapes, devices, host, known)
+    _check_pins(graph, rivals, pinned)
+    placed = [_placed(rival, devices, request, known, pinned.get(rival.node.name)) for rival in rivals]
     fallbacks = [p for p in placed if p.fallback]
     if request.strict and fallbacks:
         listed = "\n".join(f"    {p.node.title}: {p.why}" for p in fallbacks)
         raise PlacementError(f"{graph.file}: strict forbids falling back on layers' references:\n{listed}")
     return placed
-
-
-def _place_whole_or_parts(
-    node: Node, shapes: Shapes, devices: Sequence[Device], host: PluginHost, request: Request
-) -> list[Placed]:
-    """Return the node placed; where no kernel applies what was folded into it, the layers one by one."""
-    whole = _place_node(node, shapes.call(node), devices, host, request)
-    if not whole.fallback or not node.folded:
-        return [whole]
-    parts = [_place_node(part, shapes.call(part), devices, host, request) for part in unfold(node)]
-    if parts[0].fallback:
-        return [whole]
-    apart = ", ".join(f.name for f in node.folded)
-    return [
-        attrs.evolve(parts[0], why=f"{parts[0].why}; no kernel here applies {apart}, which runs by itself"),
-        *parts[1:],
-    ]
 
 
 def unfold(node: Node) -> list[Node]:
@@ -142,55 +182,47 @@ def unfold(node: Node) -> list[Node]:
     return nodes
 
 
-def _place_node(node: Node, call: LayerCall, devices: Sequence[Device], host: PluginHost, request: Request) -> Placed:
-    if node.layer.view and not node.folded:
+def _placed(rival: Competition, devices: Sequence[Device], request: Request, known: Knows, pin: Pin | None) -> Placed:
+    node, call, candidates = rival.node, rival.call, rival.candidates
+    if rival.view:
         return Placed(node, call, CORE, None, "the same values in the same order: nothing to compute")
-    candidates: list[tuple[float, Device, Kernel]] = []
-    reasons: list[str] = []
-    for device in devices:
-        kernels = [k for k in host.kernels().values() if k.layer.lower() == node.layer.type.lower()]
-        own = [k for k in kernels if k.backend == device.backend]
-        if not own:
-            reasons.append(f"{device.backend} has no kernel for {node.layer.type}")
-        reasons += [
-            f"{device.backend}/{name}: {text}"
-            for (layer, backend, name), text in host.kernels().collisions.items()
-            if (layer, backend) == (node.layer.type.lower(), device.backend)
-        ]
-        for kernel in own:
-            answer = _can_run(kernel, call, device)
-            if answer is True:
-                candidates.append((kernel.estimate(call, device), device, kernel))
-            else:
-                reasons.append(f"{device.backend}/{kernel.name}: {answer}")
-    if not candidates:
-        return Placed(node, call, CORE, ReferenceKernel(), "; ".join(reasons) + "; runs by its reference", True)
-    seconds, device, kernel = min(candidates, key=lambda c: c[0])
-    return Placed(node, call, device, kernel, _why(seconds, kernel, candidates, devices, request))
-
-
-def _can_run(kernel: Kernel, call: LayerCall, device: Device) -> bool | str:
-    for folded in call.folded:
-        if folded.type not in kernel.folds:
-            return f"does not apply a folded {folded.type}"
-    return kernel.can_run(call, device)
-
-
-def _why(
-    seconds: float,
-    kernel: Kernel,
-    candidates: Sequence[tuple[float, Device, Kernel]],
-    devices: Sequence[Device],
-    request: Request,
-) -> str:
-    if request.mode != "parallel":
-        reason = f'execution_mode "{request.mode}"'
-    elif len({d.backend for d in devices}) == 1:
-        reason = f"parallel: {devices[0].backend} is the only backend here"
+    pinned = pin and pin.find(call, candidates.able)
+    if pinned:
+        return Placed(node, call, pinned.device, pinned.kernel, "pinned by the plan that was handed in")
+    if not candidates.able:
+        why = "; ".join(candidates.reasons) + "; runs by its reference"
+        return Placed(node, call, CORE, ReferenceKernel(), why, True)
+    choice = known.choice(call, candidates.able)
+    best = choice.candidate if choice else candidates.able[0]
+    reasons = [_mode(devices, request, measured=choice is not None)]
+    if choice:
+        reasons.append(choice.evidence)
     else:
-        reason = "parallel: expected to be the fastest"
-    others = [f"{d.backend}/{k.name} {_ms(s)}" for s, d, k in sorted(candidates, key=lambda c: c[0])[1:]]
-    return f"{reason}; expected {_ms(seconds)}" + (f", against {', '.join(others)}" if others else "")
+        others = [f"{c.device.backend}/{c.kernel.name} {_ms(c.seconds)}" for c in candidates.able[1:]]
+        reasons.append(f"expected {_ms(best.seconds)}" + (f", against {', '.join(others)}" if others else ""))
+    reasons += candidates.quarantined
+    if rival.apart:
+        reasons.append(f"no kernel here applies {', '.join(rival.apart)}, which runs by itself")
+    return Placed(node, call, best.device, best.kernel, "; ".join(reasons))
+
+
+def _mode(devices: Sequence[Device], request: Request, *, measured: bool) -> str:
+    if request.mode != "parallel":
+        return f'execution_mode "{request.mode}"'
+    if len({d.backend for d in devices}) == 1:
+        return f"parallel: {devices[0].backend} is the only backend here"
+    return "parallel: measured to be the fastest" if measured else "parallel: expected to be the fastest"
+
+
+def _check_pins(graph: Graph, rivals: Sequence[Competition], pinned: Mapping[str, Pin]) -> None:
+    missing = [
+        f"    {rival.node.title}: {pin.title} is not here"
+        + (f" ({'; '.join(rival.candidates.reasons)})" if rival.candidates.reasons else "")
+        for rival in rivals
+        if (pin := pinned.get(rival.node.name)) and not rival.view and not pin.find(rival.call, rival.candidates.able)
+    ]
+    if missing:
+        raise PlacementError(f"{graph.file}: the plan that was handed in cannot be kept:\n" + "\n".join(missing))
 
 
 def _ms(seconds: float) -> str:

@@ -18,6 +18,7 @@ class PlanRow:
     """One layer (with what is folded into it or its weights) as it will run.
 
     `segment` counts from 0; -1 marks a view, for which nothing runs. `weight_bytes` are those of its packed weights.
+    `parameters` are in force; `tuning` those of them that are fixed, by measurement or by a plan that was handed in.
     """
 
     layer: str
@@ -28,6 +29,7 @@ class PlanRow:
     device: str
     kernel: str
     parameters: Mapping[str, int | str]
+    tuning: Mapping[str, int | str]
     output: Shape
     flops: int
     bytes: int
@@ -64,7 +66,7 @@ class Plan:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the plan as plain values, ready for JSON."""
-        result = attrs.asdict(self)
+        result: dict[str, Any] = attrs.asdict(self)
         result["memory"]["peak"] = self.memory.peak
         return result
 
@@ -104,6 +106,7 @@ def make_rows(placed: Sequence[Placed], segments: Sequence[Segment]) -> tuple[Pl
                 device=p.device.name,
                 kernel=p.kernel.name if p.kernel else "view",
                 parameters=dict(p.kernel.parameters(p.call)) if p.kernel else {},
+                tuning=dict(p.kernel.tuning) if p.kernel else {},
                 output=(parts * items, *item) if parts > 1 else p.call.outputs[0].shape,
                 flops=parts * cost.flops if p.kernel else 0,
                 bytes=parts * cost.bytes if p.kernel else 0,

@@ -1,7 +1,7 @@
 """The main path: from a graph and input shapes to something that can be run.
 
     graph --shapes--> --passes--> --placement--> --layouts--> --buffers, memory--> segments: Planned
-    Planned --compile, load--> Prepared
+    Planned --verified--> --compile, load--> Prepared
 
 Each stage is a function from values to values in a file of its own; this file only joins them.
 """
@@ -9,16 +9,18 @@ Each stage is a function from values to values in a file of its own; this file o
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import attrs
 
 from cnnrt.backend import Backend, Runnable, Segment, Step
 from cnnrt.buffers import Buffers, plan_buffers
-from cnnrt.errors import CnnrtError
+from cnnrt.caller_warning import warn_caller
+from cnnrt.errors import CnnrtError, KernelWarning, PlacementError
 from cnnrt.executor import Prepared
 from cnnrt.graph import Graph
 from cnnrt.host_segment import HostSegment
+from cnnrt.kernel_verification import verify_segments
 from cnnrt.layer import Shape
 from cnnrt.memory_plan import plan_memory
 from cnnrt.passes import run_passes
@@ -28,7 +30,8 @@ from cnnrt.plan import Plan, make_rows
 from cnnrt.plugins import PluginHost
 from cnnrt.reorder_pass import insert_reorders
 from cnnrt.settings import Settings
-from cnnrt.shapes import infer_shapes
+from cnnrt.shapes import Shapes, infer_shapes
+from cnnrt.tuning.knowledge import Knowledge
 from cnnrt.weights import WeightStore
 
 
@@ -48,18 +51,11 @@ def plan_network(
     settings: Settings,
     weights: WeightStore,
     host: PluginHost,
+    known: Knowledge,
 ) -> Planned:
     """Decide how to compute the `wanted` values (each once) from inputs of these shapes (batch included)."""
-    inferred = infer_shapes(graph, shapes)
-    reduced, notes = run_passes(graph, inferred, wanted)
-    # A layer that was folded into weights may have brought them a bias.
-    inferred = inferred.with_weights_of(reduced)
-
-    request = Request(settings.execution_mode, settings.device, settings.strict)
-    reduced, inferred, said = split_batch(
-        reduced, inferred, wanted, _items_at_once(host, request, settings.threads), weights.stays
-    )
-    placed = place(reduced, inferred, host, request)
+    reduced, inferred, notes = reduce_graph(graph, shapes, wanted, settings, weights, host)
+    placed = place(reduced, inferred, host, placement_request(settings), known, settings.pinned)
 
     inputs = [i.name for i in reduced.inputs]
     joined = insert_reorders(placed, inferred, inputs, wanted, host)
@@ -74,10 +70,52 @@ def plan_network(
         outputs=tuple(wanted),
         execution_mode=settings.execution_mode,
         rows=make_rows(joined.placed, segments),
-        notes=(*notes, *said, *_foldings(placed), *settings.notes()),
+        notes=(*notes, *_foldings(placed), *known.notes),
         memory=memory,
     )
     return Planned(plan, tuple(segments), buffers)
+
+
+def reduce_graph(
+    graph: Graph,
+    shapes: Mapping[str, Shape],
+    wanted: Sequence[str],
+    settings: Settings,
+    weights: WeightStore,
+    host: PluginHost,
+) -> tuple[Graph, Shapes, Sequence[str]]:
+    """Return the graph after all passes, the shapes in it, and a sentence for each thing that the passes did."""
+    inferred = infer_shapes(graph, shapes)
+    reduced, notes = run_passes(graph, inferred, wanted)
+    # A layer that was folded into weights may have brought them a bias.
+    inferred = inferred.with_weights_of(reduced)
+    items = _items_at_once(host, placement_request(settings), settings.threads)
+    reduced, inferred, said = split_batch(reduced, inferred, wanted, items, weights.stays)
+    return reduced, inferred, (*notes, *said)
+
+
+def placement_request(settings: Settings) -> Request:
+    """Return what a Net's settings ask of placement."""
+    return Request(settings.execution_mode, settings.device, settings.strict)
+
+
+def plan_verified(plan: Callable[[], Planned], settings: Settings, host: PluginHost, known: Knowledge) -> Planned:
+    """Return a plan whose compiled kernels were all verified on their devices.
+
+    Those that compute wrongly are quarantined, which warns and makes another plan; PlacementError where the Net is
+    strict.
+    """
+    while True:
+        planned = plan()
+        faults = verify_segments(
+            planned.segments, host.backends(), planned.buffers.specs, settings.threads, known.store
+        )
+        if not faults:
+            return planned
+        listed = "\n".join(f"    {fault}" for fault in faults)
+        if settings.strict:
+            raise PlacementError(f"strict forbids doing without kernels that compute wrongly:\n{listed}")
+        warn_caller(f"kernels that compute wrongly are not used any more:\n{listed}", KernelWarning)
 
 
 def compile_planned(planned: Planned, settings: Settings, host: PluginHost) -> Prepared:

@@ -71,6 +71,16 @@ def insert_reorders(
     return Joined(tuple(done), types, results)
 
 
+def reorder_seconds(tensor: TensorType, source: str, target: str, device: Device, host: PluginHost) -> float:
+    """Return the seconds that moving a value between layouts is expected to take on a device, or in the core."""
+    layer = Reorder(source=source, target=target)
+    types = (attrs.evolve(tensor, layout=source), attrs.evolve(tensor, layout=target))
+    call = LayerCall(layer, types[:1], types[1:])
+    node = Node("reorder", layer, ("source",), ("target",))
+    placed = _placed_reorder(node, call, (device,), host)
+    return placed.kernel.estimate(call, placed.device) if placed.kernel else 0.0
+
+
 def _placed_reorder(node: Node, call: LayerCall, devices: Sequence[Device], host: PluginHost) -> Placed:
     """Return a reorder, placed on the first of these devices whose backend can do it."""
     (source,), (target,) = call.inputs, call.outputs

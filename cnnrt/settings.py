@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from math import inf
 from typing import Any
 
 import attrs
 
 from cnnrt.errors import InputError
+from cnnrt.pinned import NO_PINS, Pin, pins_from
 from netfile_spec import NetFile
 
+TUNING_BUDGET = 10.0
+"""Seconds of measuring for each network."""
 LARGEST_CEILING = 1 << 40
 """MiB from which on a ceiling means nothing."""
 
 
 @attrs.frozen
 class Settings:
-    """Settled choices of a Net. `allocated_ram` in MiB (None: no ceiling), `threads` None: as many as useful."""
+    """Settled choices of a Net.
+
+    `allocated_ram` in MiB (None: no ceiling), `threads` None: as many as useful, `tuning_budget` in seconds, `pinned`:
+    layers whose kernels are settled by a saved plan.
+    """
 
     execution_mode: str = "parallel"
     allocated_ram: float | None = None
@@ -26,12 +33,8 @@ class Settings:
     device: str | None = None
     strict: bool = False
     concurrency: int = 1
-
-    def notes(self) -> Sequence[str]:
-        """Return sentences for the receipt about settings that have no effect here."""
-        if self.auto_tuning:
-            return ["auto_tuning is on, but no kernel in use has anything to tune"]
-        return []
+    tuning_budget: float = TUNING_BUDGET
+    pinned: Mapping[str, Pin] = NO_PINS
 
 
 def settle(
@@ -43,6 +46,8 @@ def settle(
     device: str | None,
     strict: bool,
     concurrency: int,
+    tuning_budget: float | None = None,
+    plan: Any = None,
 ) -> Settings:
     """Return the caller's choices, else the NetFile's, else the defaults. Raises InputError for impossible ones."""
     _check_count("threads", threads)
@@ -57,6 +62,10 @@ def settle(
         raise InputError(f"execution_mode: expected a text, got {execution_mode!r}")
     if device is not None and not isinstance(device, str):
         raise InputError(f"device: expected a name, got {device!r}")
+    if tuning_budget is not None and (
+        isinstance(tuning_budget, bool) or not isinstance(tuning_budget, int | float) or not 0 <= tuning_budget < inf
+    ):
+        raise InputError(f"tuning_budget: expected seconds, got {tuning_budget!r}")
     ceiling = netfile.allocated_ram if allocated_ram is None else allocated_ram
     tuning = netfile.auto_tuning if auto_tuning is None else auto_tuning in (True, "on")
     return Settings(
@@ -68,6 +77,8 @@ def settle(
         device=device,
         strict=strict,
         concurrency=concurrency,
+        tuning_budget=TUNING_BUDGET if tuning_budget is None else float(tuning_budget),
+        pinned=NO_PINS if plan is None else pins_from(plan),
     )
 
 

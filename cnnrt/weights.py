@@ -186,6 +186,11 @@ class WeightHandle:
         return self._resident
 
     @property
+    def loaded(self) -> bool:
+        """Whether they are in memory now, to stay."""
+        return self._loaded
+
+    @property
     def nbytes(self) -> int:
         """Bytes of the packed weights."""
         return self._nbytes
@@ -243,6 +248,12 @@ class WeightStore:
     def stays(self, source: WeightSource | None) -> bool:
         """Tell whether weights, if there are any, stay in memory between calls."""
         return source is None or source.path in self.resident
+
+    @property
+    def loaded_bytes(self) -> int:
+        """Bytes of the packed weights that are in memory now."""
+        with self._lock:
+            return sum(handle.nbytes for handle in self._handles.values() if handle.loaded)
 
     def clear(self) -> None:
         """Let go of all weights."""

@@ -191,7 +191,7 @@ def _read(data: bytes, folder: Path, guarded: Guarded) -> None:
     with guarded():
         with suppress(CnnrtError):
             read_model(path)
-        with Net(path) as net:
+        with Net(path, auto_tuning="off") as net:  # measuring is no reading, and writes what it learns
             read_labels(net.netfile, net.root)
             preprocessing(net.netfile.inputs[0], net.root)
             net.compute(np.ones((3, 8, 8), np.float32))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from cnnrt.backend import Backend, BufferSpec, Device, Segment
 from cnnrt.hardware import detect_hardware
+from cnnrt_backend_threaded.code_key import compiler_version
 from cnnrt_backend_threaded.target import Machine, host_machine
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ class ThreadedBackend(Backend):
             "threads used": str(machine.cores),
             "vectors": f"{machine.target.vector_bits} bits, {machine.target.registers} registers",
             "code for": machine.target.cpu,
+            "compiler": f"llvmlite {compiler_version()}",
         }
         return [Device(self.name, "cpu", processor, details=details)]
 

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 import attrs
 import numpy as np
 
-from cnnrt.backend import Device, Packed, StoredWeights
+from cnnrt.backend import Device, Packed, StoredWeights, Tunable, Tuning
 from cnnrt.layer import Array
 from cnnrt.layer_call import LayerCall
 from cnnrt.stored_weights import HeldWeights
@@ -24,7 +24,7 @@ from cnnrt_backend_threaded.emitter import FLOATS, I64, Code, Index, Value
 from cnnrt_backend_threaded.machine_code import CodeRequest
 from cnnrt_backend_threaded.native_kernel import NativeKernel, apply_folded
 from cnnrt_backend_threaded.packing_code import packing_request
-from cnnrt_backend_threaded.register_tile import Tile, add_products, choose_tile
+from cnnrt_backend_threaded.register_tile import ALL_VECTORS, Tile, add_products, choose_tile
 from cnnrt_backend_threaded.target import Machine
 from cnnrt_backend_threaded.weight_packing import common_lanes, pack_panels
 
@@ -77,26 +77,39 @@ class DirectConvolution(NativeKernel):
 
     def estimate(self, call: LayerCall, device: Device) -> float:
         """Return the seconds of its multiply-adds, or of reading its weights."""
-        p = plan(call, self.machine)
+        p = self.plan(call)
         tiles = p.cycles * p.geometry.groups * p.geometry.images
         return product_seconds(self.machine, 2 * tiles * p.geometry.depth, self.packed_bytes(call))
 
     def parameters(self, call: LayerCall) -> Mapping[str, int | str]:
         """Return the tile and how the work is cut."""
-        p = plan(call, self.machine)
+        p = self.plan(call)
         return {
             "tile": f"{p.tile.rows}×{p.tile.columns} pixels × {p.tile.vectors * self.machine.target.lanes} outputs",
             "row_blocks": p.row_blocks,
             "output_parts": p.parts,
         }
 
+    def tunables(self, call: LayerCall, device: Device) -> Sequence[Tunable]:
+        """Return the vectors of outputs in a tile; for each the cost model chooses the pixels."""
+        return (Tunable("tile_vectors", ALL_VECTORS),)
+
+    def allows(self, call: LayerCall, tuning: Tuning) -> bool:
+        """Tell whether it is another tile than the default."""
+        return self.tuned(tuning).plan(call).tile != self.tuned({}).plan(call).tile
+
+    def plan(self, call: LayerCall) -> DirectPlan:
+        """Return how a call is cut."""
+        fixed = self.tuning.get("tile_vectors")
+        return plan(call, self.machine, ALL_VECTORS if fixed is None else (int(fixed),))
+
     def workspace(self, call: LayerCall) -> int:
         """Return the bytes of a slab for each thread."""
-        return 4 * plan(call, self.machine).slab_floats * self.machine.cores
+        return 4 * self.plan(call).slab_floats * self.machine.cores
 
     def packing(self, call: LayerCall) -> int:
         """Return the vectors of a panel, which depend on the size of the image."""
-        return plan(call, self.machine).tile.vectors
+        return self.plan(call).tile.vectors
 
     def packed_arrays(self, call: LayerCall) -> int:
         """Return 2: panels and biases."""
@@ -104,7 +117,7 @@ class DirectConvolution(NativeKernel):
 
     def packed_bytes(self, call: LayerCall) -> int:
         """Return the bytes of whole panels."""
-        p = plan(call, self.machine)
+        p = self.plan(call)
         outputs = p.geometry.groups * p.panels * p.tile.vectors * self.machine.target.lanes
         return 4 * outputs * (p.geometry.depth + 1)
 
@@ -114,22 +127,22 @@ class DirectConvolution(NativeKernel):
 
     def pack_stored(self, call: LayerCall, stored: StoredWeights) -> Packed:
         """Return panels [group, panel, kernel row, kernel column, input, output] and biases, outputs filled up by 0."""
-        p = plan(call, self.machine)
+        p = self.plan(call)
         g, outputs = p.geometry, p.tile.vectors * self.machine.target.lanes
         packed, biases = pack_panels(stored, g.groups, g.group_inputs, math.prod(g.kernel), outputs, self.machine.cores)
         return packed.reshape(g.groups, p.panels, *g.kernel, g.group_inputs, outputs), biases
 
     def packing_code(self, call: LayerCall) -> Sequence[CodeRequest]:
         """Return the code that fills panels."""
-        return (packing_request(common_lanes(plan(call, self.machine).tile.vectors * self.machine.target.lanes)),)
+        return (packing_request(common_lanes(self.plan(call).tile.vectors * self.machine.target.lanes)),)
 
     def units(self, call: LayerCall) -> int:
         """Return the parts of the panels × images × blocks of rows."""
-        return plan(call, self.machine).units if np.prod(call.outputs[0].shape, dtype=object) else 0
+        return self.plan(call).units if np.prod(call.outputs[0].shape, dtype=object) else 0
 
     def emit(self, call: LayerCall, code: Code) -> None:
         """Copy a unit's rows where they need padding; then, panel after panel, go over them tile by tile."""
-        p = plan(call, self.machine)
+        p = self.plan(call)
         g = p.geometry
         images, out = code.argument(0), code.argument(1)
         weights, biases = code.argument(2), code.argument(3)
@@ -173,11 +186,11 @@ class DirectConvolution(NativeKernel):
                     )
 
 
-def plan(call: LayerCall, machine: Machine) -> DirectPlan:
-    """Return how a call is cut for a machine."""
+def plan(call: LayerCall, machine: Machine, vectors: Sequence[int] = ALL_VECTORS) -> DirectPlan:
+    """Return how a call is cut for a machine, by a tile of as many vectors as one of these."""
     g = as_matrix_product(convolution_geometry(call))
     height, columns = g.output_size
-    tile, cycles = choose_tile(machine.target, max(height, 1), max(columns, 1), g.group_outputs)
+    tile, cycles = choose_tile(machine.target, max(height, 1), max(columns, 1), g.group_outputs, vectors)
     panels = -(-g.group_outputs // (tile.vectors * machine.target.lanes))
 
     row_bytes = 4 * g.seen[1] * g.inputs

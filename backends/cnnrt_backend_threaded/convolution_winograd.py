@@ -17,7 +17,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from cnnrt.backend import Device, Packed
+from cnnrt.backend import Device, Packed, Tunable, Tuning
 from cnnrt.layer import Array
 from cnnrt.layer_call import LayerCall
 from cnnrt_backend_threaded.aligned import aligned_floats
@@ -31,7 +31,7 @@ from cnnrt_backend_threaded.register_tile import add_products, cycles
 from cnnrt_backend_threaded.weight_packing import common_lanes, for_each
 from cnnrt_backend_threaded.winograd_matrices import Filtering, matrices
 from cnnrt_backend_threaded.winograd_packing import transform_panel, transform_request
-from cnnrt_backend_threaded.winograd_plan import VECTORS, WinogradPlan, plan_blocks
+from cnnrt_backend_threaded.winograd_plan import CACHE_PERCENT, VECTORS, WinogradPlan, plan_blocks
 from cnnrt_backend_threaded.winograd_tiles import place_of, read_tile, write_tile
 from cnnrt_backend_threaded.winograd_transform import apply_both_ways
 
@@ -92,6 +92,14 @@ class WinogradConvolution(NativeKernel):
         grid = f"{p.mosaic.down}×{p.mosaic.across}"
         return {"tiles": p.all_tiles, "images_together": grid, "tiles_of_a_block": p.block, "output_parts": p.parts}
 
+    def tunables(self, call: LayerCall, device: Device) -> Sequence[Tunable]:
+        """Return how much of the second cache a block of tiles may fill: others than the default."""
+        return (Tunable("cache_percent", (25, 100, 200)),)
+
+    def allows(self, call: LayerCall, tuning: Tuning) -> bool:
+        """Tell whether it cuts the work otherwise than the default does."""
+        return self.tuned(tuning).plan(call).block != self.tuned({}).plan(call).block
+
     def workspace(self, call: LayerCall) -> int:
         """Return the bytes of transformed inputs, products and a patch for each thread."""
         return 4 * self.plan(call).workspace * self.machine.cores
@@ -138,7 +146,8 @@ class WinogradConvolution(NativeKernel):
 
     def plan(self, call: LayerCall) -> WinogradPlan:
         """Return how a call is cut."""
-        return plan_blocks(convolution_geometry(call), self.filtering, self.machine)
+        percent = int(self.tuning.get("cache_percent", CACHE_PERCENT))
+        return plan_blocks(convolution_geometry(call), self.filtering, self.machine, percent)
 
     def emit(self, call: LayerCall, code: Code) -> None:
         """Transform a block's inputs; for each panel multiply position by position and transform back."""

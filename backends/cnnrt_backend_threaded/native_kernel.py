@@ -28,6 +28,7 @@ class NativeKernel(Kernel):
     """
 
     backend = "threaded"
+    compiled = True
 
     def __init__(self, machine: Machine | None = None) -> None:
         self._machine = machine
@@ -75,7 +76,8 @@ class NativeKernel(Kernel):
     def code(self, call: LayerCall, layer_name: str) -> CodeRequest:
         """Return what code a call needs; equal calls share it. `layer_name` is for the log."""
         weights = tuple(sorted(call.weights.items()))
-        key = (type(self), self.name, self.machine, call.layer, call.inputs, call.outputs, weights, call.folded)
+        kernel = (type(self), self.name, tuple(sorted(self.tuning.items())), self.machine)
+        key = (*kernel, call.layer, call.inputs, call.outputs, weights, call.folded)
         target = self.machine.target
         modules = [type(layer).__module__ for layer in (call.layer, *call.folded)]
         disk_key = code_key("kernel", target, key, modules=modules) if is_own(type(self)) else None

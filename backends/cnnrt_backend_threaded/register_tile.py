@@ -19,7 +19,8 @@ UNROLLED = 448
 """Multiply-adds that are written out one after the other before a loop is made."""
 LATENCY = 4
 """Cycles until a multiply-add's result can be added to; two are begun in each cycle."""
-MOST_VECTORS = 4
+ALL_VECTORS = (1, 2, 3, 4)
+"""Of outputs in a tile."""
 
 
 @attrs.frozen
@@ -46,10 +47,12 @@ def cycles(pixels: int, vectors: int) -> float:
     return max(pixels * vectors / 2, (pixels + vectors) / 2, LATENCY) + 0.25
 
 
-def choose_tile(target: Target, height: int, width: int, outputs: int) -> tuple[Tile, float]:
+def choose_tile(
+    target: Target, height: int, width: int, outputs: int, vectors_allowed: Sequence[int] = ALL_VECTORS
+) -> tuple[Tile, float]:
     """Return the tile that covers an image of this size and so many outputs soonest, with the cycles for one input."""
     best: tuple[float, Tile] | None = None
-    for vectors in range(1, MOST_VECTORS + 1):
+    for vectors in vectors_allowed:
         blocks = -(-outputs // (vectors * target.lanes))
         most = most_pixels(target, vectors)
         for limit in range(1, min(width, most) + 1):

@@ -23,6 +23,8 @@ from cnnrt_backend_threaded.winograd_matrices import Filtering
 
 VECTORS = 2
 """Of a panel."""
+CACHE_PERCENT = 50
+"""Of the second cache, for a block of tiles: weights pass through the rest."""
 LINE = 16
 """Floats of a cache line: rows of transformed inputs are longer by that, or they would compete for the same places."""
 MOSAIC_GAIN = 0.95
@@ -108,8 +110,10 @@ class WinogradPlan:
         return -(-(self.transformed + self.products + self.patch) // LINE) * LINE
 
 
-def plan_blocks(g: ConvolutionGeometry, filtering: Filtering, machine: Machine) -> WinogradPlan:
-    """Return how a convolution is cut for a machine."""
+def plan_blocks(
+    g: ConvolutionGeometry, filtering: Filtering, machine: Machine, cache_percent: int = CACHE_PERCENT
+) -> WinogradPlan:
+    """Return how a convolution is cut for a machine. `cache_percent`: of the second cache, for a block of tiles."""
     mosaic = choose_mosaic(g, filtering.outputs)
     down, across = tiles_of(mosaic, g, filtering.outputs)
     tiles = g.images // mosaic.images * down * across
@@ -119,9 +123,9 @@ def plan_blocks(g: ConvolutionGeometry, filtering: Filtering, machine: Machine) 
     most = most_pixels(machine.target, VECTORS)
     depth = g.group_inputs * g.stride[0] ** 2
     row_bytes = 4 * positions * (depth + LINE + outputs)
-    # As many register tiles as half of the second cache holds (weights pass through the rest), at least two; blocks of
-    # equal sizes, as many for each thread.
-    wanted = most * max(2, machine.second_cache // 2 // (row_bytes * most))
+    # As many register tiles as that part of the second cache holds, at least two; blocks of equal sizes, as many for
+    # each thread.
+    wanted = most * max(2, machine.second_cache * cache_percent // 100 // (row_bytes * most))
     fewest = max(1, -(-tiles // wanted))
     blocks = min(max(tiles, 1), -(-fewest // machine.cores) * machine.cores)
     if tiles < blocks * most:  # too few for all threads: they share the outputs instead

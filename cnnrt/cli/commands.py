@@ -18,6 +18,8 @@ from cnnrt.cli.command_line import CommandLine
         "show": "cnnrt.cli.show:show",
         "run": "cnnrt.cli.run:run",
         "bench": "cnnrt.cli.bench:bench",
+        "tune": "cnnrt.cli.tune:tune",
+        "tuning": "cnnrt.cli.tuning:tuning",
         "devices": "cnnrt.cli.devices:devices",
         "plugins": "cnnrt.cli.plugins:plugins",
         "demo": "cnnrt.cli.demo:demo",

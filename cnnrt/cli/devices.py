@@ -57,7 +57,8 @@ def devices(verbose: bool, as_json: bool) -> None:
     if verbose:
         for device in found:
             print_heading(console, f"{device.backend}: {device.name}")
-            print_facts(console, {f"  {name}": value for name, value in device.details.items()})
+            facts = {f"  {name}": value for name, value in device.details.items()}
+            print_facts(console, {**facts, **_quarantined(device)})
 
 
 def _devices_of(backend: Backend) -> Sequence[Device]:
@@ -68,6 +69,17 @@ def _devices_of(backend: Backend) -> Sequence[Device]:
         return backend.devices()
     except Exception as error:
         return [Device(backend.name, "-", backend.description, problem=f"{type(error).__name__}: {error}")]
+
+
+def _quarantined(device: Device) -> dict[str, str]:
+    """Return the kernels that were found to compute wrongly on a device, with where; empty: none."""
+    from cnnrt.tuning.store import default_store
+
+    found = [f for f in default_store().facts("quarantine") if f.key.get("device") == device.identity]
+    return {
+        f"  quarantined: {f.key.get('kernel')}": str(f.value.get("problem") if isinstance(f.value, dict) else f.value)
+        for f in found
+    }
 
 
 def _hardware_facts(hardware: Hardware) -> dict[str, str]:

@@ -1,0 +1,66 @@
+"""The kernels that can compute a call: all of all devices that may be used, with the reasons of those that cannot."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import attrs
+
+from cnnrt.backend import Device, Kernel
+from cnnrt.layer_call import LayerCall
+from cnnrt.plugins import PluginHost
+
+
+@attrs.frozen
+class Candidate:
+    """A kernel on a device, and the seconds that its cost model expects."""
+
+    device: Device
+    kernel: Kernel
+    seconds: float
+
+
+@attrs.frozen
+class Candidates:
+    """Those that can, the one that is expected to be the fastest first, and why the others cannot."""
+
+    able: tuple[Candidate, ...]
+    reasons: tuple[str, ...]
+    quarantined: tuple[str, ...] = ()
+
+
+def find_candidates(
+    call: LayerCall, devices: Sequence[Device], host: PluginHost, quarantine: Callable[[Kernel, Device], str]
+) -> Candidates:
+    """Return the candidates for a call. `quarantine` tells why a kernel must not be used on a device; empty: it may."""
+    layer = call.layer.type
+    able: list[Candidate] = []
+    reasons: list[str] = []
+    quarantined: list[str] = []
+    for device in devices:
+        kernels = [k for k in host.kernels().values() if k.layer.lower() == layer.lower()]
+        own = [k for k in kernels if k.backend == device.backend]
+        if not own:
+            reasons.append(f"{device.backend} has no kernel for {layer}")
+        reasons += [
+            f"{device.backend}/{name}: {text}"
+            for (of_layer, backend, name), text in host.kernels().collisions.items()
+            if (of_layer, backend) == (layer.lower(), device.backend)
+        ]
+        for kernel in own:
+            answer = _can_run(kernel, call, device)
+            if answer is not True:
+                reasons.append(f"{device.backend}/{kernel.name}: {answer}")
+            elif kernel.compiled and (problem := quarantine(kernel, device)):
+                quarantined.append(f"{device.backend}/{kernel.name} is quarantined: {problem}")
+            else:
+                able.append(Candidate(device, kernel, kernel.estimate(call, device)))
+    able.sort(key=lambda c: c.seconds)
+    return Candidates(tuple(able), (*reasons, *quarantined), tuple(quarantined))
+
+
+def _can_run(kernel: Kernel, call: LayerCall, device: Device) -> bool | str:
+    for folded in call.folded:
+        if folded.type not in kernel.folds:
+            return f"does not apply a folded {folded.type}"
+    return kernel.can_run(call, device)
