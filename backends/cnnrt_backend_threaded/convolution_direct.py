@@ -206,6 +206,8 @@ def plan(call: LayerCall, machine: Machine, vectors: Sequence[int] = ALL_VECTORS
         if weight_bytes <= row_bytes * g.seen[0] * g.images:
             row_blocks = max(row_blocks, min(most_blocks, -(-wanted // max(g.images, 1))))
         parts = min(g.groups * panels, -(-wanted // max(g.images * row_blocks, 1)))
+        if g.images * row_blocks * parts < machine.cores:  # few outputs: each thread reads all weights
+            row_blocks = min(most_blocks, -(-machine.cores // max(g.images * parts, 1)))
     elif g.images == 1:  # few large units: as many for each thread
         row_blocks = min(most_blocks, -(-row_blocks // machine.cores) * machine.cores)
     pitch = g.inputs + LINE if _compete(g, tile) else g.inputs
