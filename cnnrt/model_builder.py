@@ -37,6 +37,7 @@ class ModelBuilder:
     notes: dict[str, None] = field(factory=dict)
     _taken: set[str] = field(factory=set)
     _next: dict[str, int] = field(factory=dict)
+    _bottoms: dict[str, Sequence[str]] = field(factory=dict)
 
     def input(self, wanted: str, shape: Sequence[int] | None) -> str:
         """Add an input whose items have this shape (None: not known); return its name."""
@@ -62,10 +63,9 @@ class ModelBuilder:
         if len(self.layers) >= MAX_BLOCKS:
             self.problem("", f"more than {MAX_BLOCKS:,} layers")
             return UNKNOWN
-        previous = self.layers[-1].name if self.layers else self.inputs[0].name if self.inputs else ""
         name = self._unique(wanted or type.lower())
-        stated = None if list(bottoms) == [previous] else bottoms
-        self.layers.append(LayerBlock(type, name, stated, keys=keys or {}))
+        self.layers.append(LayerBlock(type, name, keys=keys or {}))
+        self._bottoms[name] = tuple(bottoms)
         if weights:
             self.parameters[name] = weights
         return name
@@ -86,14 +86,41 @@ class ModelBuilder:
         else:
             self.notes["there is more to note; this list is cut off here"] = None
 
-    def finish(self, name: str | None = None) -> ImportedModel:
-        """Return the model, called `name`; raises ImportFailure with every problem."""
+    def finish(self, name: str | None = None, outputs: Sequence[str] | None = None) -> ImportedModel:
+        """Return the model, called `name`; raises ImportFailure with every problem.
+
+        Where `outputs` are given, layers that none of them depends on are left out with a note.
+        """
         if not self.layers and not self.problems:
             self.problem("", "the model holds no layers")
         if self.problems:
             raise ImportFailure(self.problems, file=self.file)
-        netfile = NetFile(self.layers, self.inputs, netfile_version=1, name=name)
-        return ImportedModel(netfile, self.parameters, tuple(self.notes))
+        layers = self.layers if outputs is None else self._needed(outputs)
+        netfile = NetFile(self._wired(layers), self.inputs, netfile_version=1, name=name)
+        kept = {layer.name for layer in layers}
+        parameters = {layer: weights for layer, weights in self.parameters.items() if layer in kept}
+        return ImportedModel(netfile, parameters, tuple(self.notes))
+
+    def _needed(self, outputs: Sequence[str]) -> list[LayerBlock]:
+        needed = set(outputs)
+        for layer in reversed(self.layers):
+            if layer.name in needed:
+                needed.update(self._bottoms[layer.name])
+        left_out = [layer.name for layer in self.layers if layer.name not in needed]
+        if left_out:
+            shown = ", ".join(left_out[:10]) + (", ..." if len(left_out) > 10 else "")
+            self.note(f"left out, since no output depends on it: {shown}")
+        return [layer for layer in self.layers if layer.name in needed]
+
+    def _wired(self, layers: Sequence[LayerBlock]) -> list[LayerBlock]:
+        """Return the layers with their bottoms, stated only where they are not simply the layer before."""
+        previous = self.inputs[0].name if self.inputs else ""
+        wired = []
+        for layer in layers:
+            bottoms = self._bottoms[layer.name]
+            wired.append(layer if bottoms == (previous,) else attrs.evolve(layer, bottoms=bottoms))
+            previous = layer.name
+        return wired
 
     def _unique(self, wanted: str) -> str:
         printable = "".join(c if c.isprintable() else "_" for c in wanted[:_LONGEST_NAME]) or "layer"

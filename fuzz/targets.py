@@ -19,6 +19,7 @@ from fuzz import (
     pytorch,
     tensorflow,
     tflite,
+    torch7,
 )
 from fuzz.target import Target
 
@@ -45,6 +46,7 @@ TARGETS = (
     archive.TARGET,
     pickled.PICKLE,
     pickled.THEANO,
+    torch7.TARGET,
 )
 
 

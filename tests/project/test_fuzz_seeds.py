@@ -42,6 +42,7 @@ READERS = (
     "archive",
     "pickle",
     "theano",
+    "torch7",
 )
 FIRST, INPUTS = 100, 250
 """What comes before number 100 are worst cases, which take their time: `make fuzz` reads them."""

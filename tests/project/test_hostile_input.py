@@ -25,6 +25,7 @@ READING = (
     "plugins/cnnrt_import_tensorflow",
     "plugins/cnnrt_import_tflite",
     "plugins/cnnrt_import_theano",
+    "plugins/cnnrt_import_torch7",
 )
 """What files of strangers pass through."""
 

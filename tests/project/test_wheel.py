@@ -31,6 +31,7 @@ PACKAGES = {
     "cnnrt_import_tensorflow",
     "cnnrt_import_tflite",
     "cnnrt_import_theano",
+    "cnnrt_import_torch7",
     "cnnrt_meters",
 }
 LARGEST = 5 * 1000 * 1000
@@ -112,6 +113,7 @@ def test_its_metadata_states_version_python_and_command(wheel: Path) -> None:
         "importer.tensorflow": "cnnrt_import_tensorflow",
         "importer.tflite": "cnnrt_import_tflite",
         "importer.theano": "cnnrt_import_theano",
+        "importer.torch7": "cnnrt_import_torch7",
         "meter.cnnrt": "cnnrt_meters",
     }
 
