@@ -104,10 +104,10 @@ class ImporterSuite:
     def test_models_of_other_importers_are_left_alone(self, tmp_path: Path) -> None:
         """What another installed importer reads, this one does not claim."""
         tried = 0
-        for name, other in self.host().importers().items():
+        for number, (name, other) in enumerate(self.host().importers().items()):
             if name == self.importer.name:
                 continue
-            folder = tmp_path / str(tried)
+            folder = tmp_path / str(number)
             folder.mkdir()
             try:
                 models = importer_suite(other)().models(folder)
