@@ -94,9 +94,10 @@ def _tensor(torch: Any, item: Any) -> Any:
 
 def _export(torch: Any, module: Any, inputs: tuple[Any, ...], path: Path) -> None:
     modes = torch.onnx.TrainingMode
-    mode = modes.EVAL
+    mode, open_batch = modes.EVAL, True
     if isinstance(module, torch.fx.GraphModule):
-        mode, module = modes.PRESERVE, _from_outside(torch, module)
+        # Its sizes are settled, that of the batch included; the importer of ONNX finds out where it may differ.
+        mode, open_batch, module = modes.PRESERVE, False, _from_outside(torch, module)
     names = ["input"] if len(inputs) == 1 else [f"input{number}" for number in range(len(inputs))]
     try:
         # It deprecates itself in favour of one that needs a further package, and speaks of constants that it folds.
@@ -110,7 +111,7 @@ def _export(torch: Any, module: Any, inputs: tuple[Any, ...], path: Path) -> Non
                 training=mode,
                 opset_version=_OPSET,
                 input_names=names,
-                dynamic_axes={name: {0: "batch"} for name in names},
+                dynamic_axes={name: {0: "batch"} for name in names} if open_batch else None,
             )
     except Exception as error:  # whatever the module raises, or the exporter on its behalf
         message = f"PyTorch could not export the module: {type(error).__name__}: {str(error)[:500]}"

@@ -9,6 +9,7 @@ import pytest
 
 import cnnrt
 from cnnrt.errors import CnnrtError, ImportFailure, InputError
+from pytorch_suite.modules import KINDS, make_module
 
 
 def test_a_missing_package_is_named_with_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -75,3 +76,17 @@ def test_what_is_no_module_is_refused(torch: Any, module: Any) -> None:
 def test_what_pytorch_cannot_export_is_an_import_failure(torch: Any, module: Any) -> None:
     with pytest.raises(ImportFailure, match="PyTorch could not export the module"):
         cnnrt.from_torch(module, IMAGES[:, :1])
+
+
+@pytest.mark.parametrize("way", ["module", "program"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_modules_in_the_manner_of_well_known_networks(torch: Any, kind: str, way: str) -> None:
+    made = make_module(torch, kind)
+    images = np.random.default_rng(1).standard_normal((2, 3, 32, 32)).astype(np.float32)
+    wanted = outputs(torch, made, images)
+    if way == "program":
+        net = cnnrt.from_torch(torch.export.export(made, (torch.from_numpy(images),)))
+    else:
+        net = cnnrt.from_torch(made, images[:1])
+    with net:
+        np.testing.assert_allclose(net.compute(images), wanted, rtol=1e-4, atol=1e-5 * np.abs(wanted).max())
