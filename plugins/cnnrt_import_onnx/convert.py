@@ -115,7 +115,7 @@ def _blocks(
             values[index, 0] = name
             tops = _top(layer, name, wanted.get(index, []), names)
         else:
-            tops = tuple(names.unique(v[0] if v else "", f"{name}_{i}") for i, v in enumerate(layer.values))
+            tops = tuple(_own_top(name, called, i, names) for i, called in enumerate(layer.values))
             values |= {(index, i): top for i, top in enumerate(tops)}
         stated = None if bottoms == [previous] or not bottoms else bottoms
         blocks.append(LayerBlock(layer.made.type, name, stated, tops, keys=layer.made.keys))
@@ -125,6 +125,11 @@ def _blocks(
 
 def _name(flow: Flow, inputs: Mapping[str, InputBlock], values: Mapping[tuple[int, int], str]) -> str:
     return values[flow.source, flow.output] if isinstance(flow.source, int) else inputs[flow.source].name
+
+
+def _own_top(name: str, called: list[str], number: int, names: Names) -> str:
+    """Return the name of one of several values of a layer; one may be called like the layer."""
+    return name if called[:1] == [name] else names.unique(called[0] if called else "", f"{name}_{number}")
 
 
 def _top(layer: FoundLayer, name: str, outputs: list[str], names: Names) -> str | None:

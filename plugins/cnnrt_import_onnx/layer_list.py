@@ -52,7 +52,7 @@ class LayerList:
     def _place(
         self, made: Made, title: str, name: str, op: str, outputs: Sequence[str], done: dict[int, Flow]
     ) -> list[Flow]:
-        inputs = []
+        inputs, started = [], len(self.layers)
         for given in made.inputs:
             if isinstance(given, Flow):
                 inputs.append(given)
@@ -60,8 +60,9 @@ class LayerList:
                 inputs.append(self._constant(given, title))
             else:
                 if id(given) not in done:
-                    base = name or next((o for o in outputs if o), op)
-                    inner = self._place(given, title, f"{base}_{given.type.lower()}", op, [""], done)
+                    base = f"{name or next((o for o in outputs if o), op)}_{given.type.lower()}"
+                    alike = sum(layer.name.startswith(base) for layer in self.layers[started:])
+                    inner = self._place(given, title, f"{base}{alike + 1}" if alike else base, op, [""], done)
                     done[id(given)] = inner[0]
                 inputs.append(done[id(given)])
         flows = tuple(inputs)
