@@ -18,10 +18,13 @@ from pathlib import Path
 import attrs
 
 from cnnrt.backend import Backend, Kernel
+from cnnrt.caller_warning import warn_caller
 from cnnrt.candidates import Candidate
+from cnnrt.errors import KernelWarning
 from cnnrt.kernel_trial import KernelTrial, make_trial, plain_bytes, random_arrays, trial_bytes
-from cnnrt.kernel_verification import verify
+from cnnrt.kernel_verification import Fault, verify
 from cnnrt.layer_call import LayerCall
+from cnnrt.passes.split_batch import JoinItems
 from cnnrt.placement import Competition
 from cnnrt.plugins import PluginHost
 from cnnrt.reorder_pass import reorder_seconds
@@ -66,7 +69,7 @@ class _Task:
 def open_tasks(rivals: Sequence[Competition], known: Knowledge) -> list[_Task]:
     """Return what is not known yet, the heaviest first; equal layers once, and nothing for a partial batch."""
     tasks: dict[str, _Task] = {}
-    for rival in rivals:
+    for rival, times in zip(rivals, _times(rivals), strict=True):
         able = rival.candidates.able
         if rival.view or not able or known.record(rival.call, able) is not None:
             continue
@@ -76,9 +79,18 @@ def open_tasks(rivals: Sequence[Competition], known: Knowledge) -> list[_Task]:
         tried = worth_trying(rival.call, able)
         if len(tried) > 1:
             key = repr(measurement_key(rival.call, able, known.threads))
-            weight = able[0].seconds + (tasks[key].weight if key in tasks else 0)
+            weight = times * able[0].seconds + (tasks[key].weight if key in tasks else 0)
             tasks[key] = _Task(rival.node.name, rival.call, able, tried, weight)
     return sorted(tasks.values(), key=lambda t: -t.weight)
+
+
+def _times(rivals: Sequence[Competition]) -> list[int]:
+    """Return how often each is computed for one batch: what is before a `JoinItems`, part by part."""
+    times = [1] * len(rivals)
+    for place, rival in enumerate(rivals):
+        if isinstance(rival.node.layer, JoinItems):
+            times[:place] = [rival.node.layer.parts * own for own in times[:place]]
+    return times
 
 
 def worth_trying(call: LayerCall, able: Sequence[Candidate]) -> tuple[Candidate, ...]:
@@ -215,7 +227,8 @@ def _measure(
 def _problem(c: Candidate, backends: Mapping[str, Backend], task: _Task, known: Knowledge) -> str:
     problem = verify(c.kernel, backends[c.device.backend], c.device, task.call, known.threads, known.store, task.name)
     if problem:
-        log.warning("layer %r: %s on %s is quarantined: %s", task.name, c.kernel.title, c.device.title, problem)
+        fault = Fault(task.name, c.kernel, c.device, problem)
+        warn_caller(f"a kernel that computes wrongly is not used any more:\n    {fault}", KernelWarning)
     return problem
 
 

@@ -15,7 +15,8 @@ import pytest
 from cnnrt import Net
 from cnnrt.backend import Device, Kernel
 from cnnrt.cache_folder import cache_folder
-from cnnrt.errors import InputError, PlacementError
+from cnnrt.errors import InputError, KernelWarning, PlacementError
+from cnnrt.passes import split_batch
 from cnnrt.plan import PlanRow
 from cnnrt.tuning import store as module
 from cnnrt.tuning.key import batch_bucket
@@ -173,6 +174,23 @@ def test_another_layout_is_charged_with_the_reorders(tmp_path: Path, monkeypatch
     assert conv(net).kernel == "promising"
 
 
+@pytest.mark.parametrize(("items", "order"), [(0, ["scores", "conv"]), (2, ["conv", "scores"])])
+def test_the_heaviest_comes_first_and_parts_of_a_batch_count_each(
+    tmp_path: Path, items: int, order: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class InParts(ToyBackend):
+        def items_at_once(self, threads: int | None) -> int:
+            return items
+
+    for name, value in {"MEMORY_SECONDS": 1.0, "WEIGHT_SECONDS": 1.0, "STEP_SECONDS": 0.0, "CACHED": 0}.items():
+        monkeypatch.setattr(split_batch, name, value)
+    scores = [SleepyKernel("FullyConnected", name=n, seconds=s) for n, s in (("a", 2e-3), ("b", 3e-3))]
+    seen: list[str] = []
+    net = net_with(tmp_path, [*rivals(), *scores], [InParts()])
+    net.tune((16, 3, 8, 8), progress=lambda done, total, layer: seen.append(layer))
+    assert seen[:-1] == order
+
+
 def test_a_budget_of_nothing_measures_nothing_and_the_plan_says_so(tmp_path: Path) -> None:
     promising, modest = rivals()
     net = net_with(tmp_path, [promising, modest], tuning_budget=0)
@@ -256,7 +274,8 @@ def test_a_liar_among_the_candidates_is_verified_before_it_is_timed(tmp_path: Pa
     promising, modest = rivals()
     liar = CompiledKernel("Convolution", spoil, name="liar", seconds=1.5e-3)
     net = net_with(tmp_path, [promising, modest, liar])
-    net.prepare((2, 3, 8, 8))
+    with pytest.warns(KernelWarning, match="layer 'conv': kernel 'toy/liar' computes wrongly on toy:toy0"):
+        net.prepare((2, 3, 8, 8))
     assert conv(net).kernel == "modest"
     assert "toy/liar is quarantined" in conv(net).why
     assert liar.calls == 1
@@ -270,7 +289,8 @@ def test_a_liar_that_was_the_default_leaves_the_others_to_compete(tmp_path: Path
     third = SleepyKernel("Convolution", name="third", seconds=2e-4, lasts=SLOW)
     fourth = SleepyKernel("Convolution", name="fourth", seconds=3e-4, lasts=QUICK)
     net = net_with(tmp_path, [liar, third, fourth])
-    net.prepare((2, 3, 8, 8))
+    with pytest.warns(KernelWarning, match="layer 'conv': kernel 'toy/liar' computes wrongly on toy:toy0"):
+        net.prepare((2, 3, 8, 8))
     assert conv(net).kernel == "fourth"
 
 
