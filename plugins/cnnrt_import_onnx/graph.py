@@ -71,6 +71,8 @@ def _free(model: Any, walk: Walk, findings: Findings) -> ReadGraph:
 def _read(model: Any, walk: Walk, findings: Findings, *, free: bool) -> ReadGraph:
     walk.take_all()
     outputs = _outputs(walk, findings)
+    if walk.layers.layers and not walk.inputs:
+        findings.problem("nothing that the model computes depends on an input", expected="a network that takes images")
     return ReadGraph(text_of(model.graph.name), walk.inputs, walk.layers.layers, outputs, free)
 
 

@@ -106,7 +106,9 @@ class Walk:
         taken += [value for name in self.output_names if isinstance(value := self.values.get(name), Flow)]
         for flow in taken:
             if flow.source in pools and flow.output == 1:
-                what = f"the places of the maxima of {quoted(layers[int(flow.source)].values[0][0])} are used"
+                pool = layers[int(flow.source)]
+                named = pool.name or next((name for names in pool.values for name in names), "")
+                what = f"the places of the maxima of {quoted(named)} are used"
                 self.findings.problem(what, expected="places that only MaxUnpool takes")
 
     def take(self, proto: Any) -> None:

@@ -240,6 +240,13 @@ def test_graphs_that_make_no_sense(tmp_path: Path, nodes: list[Any], complaint: 
     assert complaint in problems(tmp_path, make_model(nodes, outputs=["y"]))[0]
 
 
+def test_a_network_takes_something(tmp_path: Path) -> None:
+    model = make_model([node("Relu", ["w"], ["r"]), node("Softmax", ["r"], ["y"])], {"w": W}, inputs={})
+    assert problems(tmp_path, model) == [
+        "nothing that the model computes depends on an input | a network that takes images"
+    ]
+
+
 def test_a_model_must_give_its_outputs(tmp_path: Path) -> None:
     relu = [node("Relu", ["x"], ["y"])]
     assert 'no node gives the output "z"' in problems(tmp_path, make_model(relu, outputs=["y", "z"]))
