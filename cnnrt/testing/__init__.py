@@ -1,4 +1,6 @@
-"""The conformance kit: what a layer, a backend, an importer or a meter has to hold, as tests that a plugin inherits.
+"""The conformance kit: what layers, backends, importers, exporters and meters have to hold, as tests.
+
+A plugin inherits them:
 
     from cnnrt.testing import LayerSuite
     from cnnrt_quick_gelu import QuickGelu
@@ -24,8 +26,9 @@ except ModuleNotFoundError as error:
 
 from cnnrt.testing.backend_suite import BackendSuite
 from cnnrt.testing.case import Case, make_case
+from cnnrt.testing.exporter_suite import ExporterSuite
 from cnnrt.testing.importer_suite import ImporterSuite
 from cnnrt.testing.layer_suite import LayerSuite
 from cnnrt.testing.meter_suite import MeterSuite
 
-__all__ = ["BackendSuite", "Case", "ImporterSuite", "LayerSuite", "MeterSuite", "make_case"]
+__all__ = ["BackendSuite", "Case", "ExporterSuite", "ImporterSuite", "LayerSuite", "MeterSuite", "make_case"]

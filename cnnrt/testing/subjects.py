@@ -14,18 +14,19 @@ from cnnrt.plugin_registry import PluginRecord, Registry
 from cnnrt.plugins import PluginHost
 from cnnrt.testing.backend_kernel_checks import BackendKernelChecks
 from cnnrt.testing.backend_suite import BackendSuite
+from cnnrt.testing.exporter_suite import ExporterSuite
 from cnnrt.testing.kernel_checks import KernelKey
 from cnnrt.testing.meter_suite import MeterSuite
 from cnnrt.testing.suite_of import importer_suite, layer_suite
 
-KINDS = ("layer", "backend", "importer", "meter")
+KINDS = ("layer", "backend", "importer", "exporter", "meter")
 
 
 @attrs.frozen
 class Subject:
     """Something that can be graded.
 
-    `kind`: "layer", "backend", "importer", "meter", or "kernels": those for layers and backends of others.
+    `kind`: "layer", "backend", "importer", "exporter", "meter", or "kernels": those for layers and backends of others.
     `suite`: the class of tests; None where `problem` says why there is nothing to test.
     """
 
@@ -50,7 +51,7 @@ def find_subjects(host: PluginHost, name: str, kind: str | None = None) -> list[
             if name.lower() in _names(record) or _normal(name) == _normal(record.distribution):
                 found += _provided(host, record)
     if not found:
-        what = "layer type, backend, importer, meter, plugin or distribution" if kind is None else kind
+        what = "layer type, backend, importer, exporter, meter, plugin or distribution" if kind is None else kind
         raise PluginError(f"no installed {what} is named {name!r}; {nearest(name, _known(host, records, kind))}")
     return list({(subject.kind, subject.name): subject for subject in found}.values())
 
@@ -112,6 +113,8 @@ def _suite(kind: str, thing: Any) -> type[Any]:
         return layer_suite(thing)
     if kind == "importer":
         return importer_suite(thing)
+    if kind == "exporter":
+        return type("InstalledExporterSuite", (ExporterSuite,), {"exporter": thing})
     if kind == "meter":
         return type("InstalledMeterSuite", (MeterSuite,), {"meter": thing})
     return type("InstalledBackendSuite", (BackendSuite,), {"backend": thing.name})
@@ -128,7 +131,13 @@ def _on(host: PluginHost, suite: type[Any]) -> type[Any]:
 
 
 def _registries(host: PluginHost) -> dict[str, Registry[Any]]:
-    return {"layer": host.layers(), "backend": host.backends(), "importer": host.importers(), "meter": host.meters()}
+    return {
+        "layer": host.layers(),
+        "backend": host.backends(),
+        "importer": host.importers(),
+        "exporter": host.exporters(),
+        "meter": host.meters(),
+    }
 
 
 def _shown(registry: Registry[Any], key: str) -> str:

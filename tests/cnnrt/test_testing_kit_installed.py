@@ -6,7 +6,7 @@ from typing import Any
 
 from cnnrt.layer import Layer
 from cnnrt.plugins import plugin_host
-from cnnrt.testing import BackendSuite, MeterSuite
+from cnnrt.testing import BackendSuite, ExporterSuite, MeterSuite
 from cnnrt.testing.suite_of import importer_suite, layer_suite
 
 HOST = plugin_host()
@@ -21,6 +21,7 @@ def without_kernels(layer: type[Layer]) -> type[Any]:
 globals().update({f"TestLayer{layer.type}": without_kernels(layer) for layer in HOST.layers().values()})
 globals().update({f"TestImporter_{name}": importer_suite(i) for name, i in HOST.importers().items()})
 globals().update({f"TestBackend_{name}": type(name, (BackendSuite,), {"backend": name}) for name in HOST.backends()})
+globals().update({f"TestExporter_{n}": type(n, (ExporterSuite,), {"exporter": e}) for n, e in HOST.exporters().items()})
 globals().update({f"TestMeter_{name}": type(name, (MeterSuite,), {"meter": m}) for name, m in HOST.meters().items()})
 
 
@@ -32,5 +33,6 @@ def test_suites_were_found() -> None:
         "TestLayerReLU",
         "TestBackend_sequential",
         "TestImporter_caffe",
+        "TestExporter_onnx",
         "TestMeter_rapl",
     }

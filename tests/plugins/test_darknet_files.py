@@ -6,17 +6,12 @@ import numpy as np
 import pytest
 
 from cnnrt.errors import ImportFailure
-from cnnrt_import_darknet.conformance import DarknetSuite
 from cnnrt_import_darknet.importer import DarknetImporter
 from darknet_suite.model_files import NET, failure, read, values, write
 
 IMPORTER = DarknetImporter()
 CONV = "[convolutional]\nfilters=2\nsize=1\nactivation=linear\n"
 CONNECTED = "[connected]\noutput=2\nactivation=linear\n"
-
-
-class TestDarknet(DarknetSuite):
-    pass
 
 
 @pytest.mark.parametrize(

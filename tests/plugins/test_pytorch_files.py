@@ -14,16 +14,12 @@ import pytest
 from cnnrt import Net, convert
 from cnnrt.errors import ImportFailure
 from cnnrt.layer import Array
-from cnnrt_import_pytorch.conformance import TOPOLOGY, PyTorchSuite, pickled, state_dict, write_legacy, write_zip
+from cnnrt_import_pytorch.conformance import TOPOLOGY, pickled, state_dict, write_legacy, write_zip
 from cnnrt_import_pytorch.importer import PyTorchImporter
 from pytorch_suite.topologies import written
 
 IMPORTER = PyTorchImporter()
 Write = Callable[[Path, dict[str, Array]], None]
-
-
-class TestPyTorch(PyTorchSuite):
-    pass
 
 
 def write_tar(path: Path, tensors: dict[str, Array]) -> None:

@@ -10,15 +10,11 @@ import pytest
 
 from cnnrt import Net, convert
 from cnnrt.errors import ImportFailure
-from cnnrt_import_pytorch.conformance import TOPOLOGY, SafetensorsSuite, state_dict, write_safetensors
+from cnnrt_import_pytorch.conformance import TOPOLOGY, state_dict, write_safetensors
 from cnnrt_import_pytorch.safetensors_importer import SafetensorsImporter
 from pytorch_suite.topologies import written
 
 IMPORTER = SafetensorsImporter()
-
-
-class TestSafetensors(SafetensorsSuite):
-    pass
 
 
 def save(path: Path, header: Any, values: bytes = b"") -> Path:
