@@ -18,7 +18,6 @@ The way from a file to a model, module by module:
     layer_list.py    the layers in order, with the shapes of what they give
     graph.py         the whole graph: for any number of images if it can be, else for the sizes that it states
     names.py         names of nodes and values as unique names of layers and tops
-    findings.py      problems and notes, collected
     convert.py       all of it together: a NetFile, its weights, notes, problems
     backend.py       cnnrt as a backend of ONNX (`cnnrt.onnx_backend`); bound_inputs.py: inputs that become constants
 """

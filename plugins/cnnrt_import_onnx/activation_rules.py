@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cnnrt_import_onnx.findings import Findings
+from cnnrt.findings import Findings
 from cnnrt_import_onnx.nodes import OnnxNode, shortest
 from cnnrt_import_onnx.normalisation_rules import item_of
 from cnnrt_import_onnx.operands import axis_of, known_shape, scalar_in, value_of

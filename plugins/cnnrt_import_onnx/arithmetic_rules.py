@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 
+from cnnrt.findings import Findings
 from cnnrt_import_onnx.activation_rules import per_channel
-from cnnrt_import_onnx.findings import Findings
 from cnnrt_import_onnx.nodes import OnnxNode, shortest
 from cnnrt_import_onnx.normalisation_rules import item_of
 from cnnrt_import_onnx.operands import axis_of, known_sizes, values_of

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from cnnrt_import_onnx.findings import Findings
+from cnnrt.findings import Findings
 from cnnrt_import_onnx.nodes import OnnxNode
 from cnnrt_import_onnx.tensors import Tensor, tensor_of
 

@@ -9,15 +9,15 @@ from typing import Any
 
 import attrs
 
-from cnnrt.errors import ImportFailure
+from cnnrt.findings import Findings
 from cnnrt.importer import ImportedModel
-from cnnrt_import_onnx.findings import Findings
+from cnnrt.lazy_weights import LazyWeights
 from cnnrt_import_onnx.graph import ReadGraph, read_graph
 from cnnrt_import_onnx.inputs import GraphInput
 from cnnrt_import_onnx.layer_list import FoundLayer
 from cnnrt_import_onnx.names import Names
 from cnnrt_import_onnx.tensors import Tensor
-from cnnrt_import_onnx.values import Flow, LayerWeights
+from cnnrt_import_onnx.values import Flow
 from netfile_spec import InputBlock, LayerBlock, NetFile
 from netfile_spec.limits import MAX_BLOCKS
 from netfile_spec.problems import quoted
@@ -41,13 +41,12 @@ class Converted:
 
 def convert(model: Any, path: Path) -> Converted:
     """Return the model of a ModelProto read from `path`; raises ImportFailure with every problem."""
-    findings = Findings()
+    findings = Findings(str(path))
     graph = read_graph(model, path.parent, findings)
     if len(graph.layers) + len(graph.inputs) > MAX_BLOCKS:
         findings.problem(f"{len(graph.layers):,} layers", expected=f"at most {MAX_BLOCKS:,}")
     _check_weights(graph, findings)
-    if findings.problems:
-        raise ImportFailure(findings.problems, file=str(path))
+    findings.raise_if_any()
     names = Names(findings)
     inputs = {given.name: _block(given, names.unique(given.name, "input"), graph.free) for given in graph.inputs}
     layers = [names.unique(_wanted(layer), layer.op.lower()) for layer in graph.layers]
@@ -63,7 +62,7 @@ def convert(model: Any, path: Path) -> Converted:
         for name, value in graph.outputs.items()
     }
     _note_outputs(graph, outputs, findings)
-    return Converted(ImportedModel(netfile, _parameters(graph, layers), tuple(findings.notes)), inputs, outputs)
+    return Converted(ImportedModel(netfile, _parameters(graph, layers), findings.notes), inputs, outputs)
 
 
 def _check_weights(graph: ReadGraph, findings: Findings) -> None:
@@ -154,13 +153,14 @@ def _note_outputs(graph: ReadGraph, outputs: Mapping[str, str | Tensor], finding
             findings.note(f"{what} is also read by other layers; ask for it by name: outputs=[...]")
 
 
-def _parameters(graph: ReadGraph, layers: list[str]) -> dict[str, LayerWeights]:
+def _parameters(graph: ReadGraph, layers: list[str]) -> dict[str, LazyWeights]:
     """Return the weights by layer; layers with the very same constants share them, and so their parameter file."""
-    alike: dict[Hashable, LayerWeights] = {}
+    alike: dict[Hashable, LazyWeights] = {}
     parameters = {}
     for layer, name in zip(graph.layers, layers, strict=True):
         weights = layer.made.weights
         if weights:
             key = tuple((weight, w.key) for weight, w in weights.items())
-            parameters[name] = alike.setdefault(key, LayerWeights(weights))
+            makers = {weight: w.make for weight, w in weights.items()}
+            parameters[name] = alike.setdefault(key, LazyWeights(makers))
     return parameters

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cnnrt_import_onnx.findings import Findings
+from cnnrt.findings import Findings
 from cnnrt_import_onnx.nodes import OnnxNode
 from cnnrt_import_onnx.operands import constant, value_of
 from cnnrt_import_onnx.tensors import Tensor, shape_words

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from cnnrt_import_onnx.findings import Findings
+from cnnrt.findings import Findings
 from cnnrt_import_onnx.nodes import OnnxNode
 from cnnrt_import_onnx.normalisation_rules import item_of
 from cnnrt_import_onnx.operands import known_sizes, value_of

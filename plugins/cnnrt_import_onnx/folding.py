@@ -17,7 +17,7 @@ import attrs
 import numpy as np
 from numpy.typing import NDArray
 
-from cnnrt_import_onnx.findings import Findings
+from cnnrt.findings import Findings
 from cnnrt_import_onnx.fold_arithmetic import ARITHMETIC
 from cnnrt_import_onnx.fold_moves import MOVES, NotFoldable
 from cnnrt_import_onnx.nodes import OnnxNode

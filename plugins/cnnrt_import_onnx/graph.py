@@ -13,7 +13,7 @@ from typing import Any
 
 import attrs
 
-from cnnrt_import_onnx.findings import Findings
+from cnnrt.findings import Findings
 from cnnrt_import_onnx.inputs import GraphInput, fixed, no_batch
 from cnnrt_import_onnx.layer_list import FoundLayer
 from cnnrt_import_onnx.model_text import text_of
@@ -39,22 +39,29 @@ class ReadGraph:
 
 def read_graph(model: Any, folder: Path, findings: Findings) -> ReadGraph:
     """Return the graph of a ModelProto whose external data lies in `folder`; findings say what stands in the way."""
-    first = Findings()
+    first = Findings(findings.file)
     walk = Walk(model, folder, first)
     broken = bool(first.problems)
     graph = _free(model, walk, first)
     sizes = fixed(walk.inputs) if first.problems and not broken else None
     if sizes is None:
-        findings.take(first)
+        _hand_on(first, findings)
         return graph
-    second = Findings()
+    second = Findings(findings.file)
     graph = _read(model, Walk(model, folder, second, sizes), second, free=False)
-    findings.take(second)
+    _hand_on(second, findings)
     if not second.problems:
         reason = first.problems[0]
         stated = " and ".join(quoted(given.name) for given in graph.inputs)
         findings.note(f"the network takes {stated} in one size only, batch included: {reason.message}")
     return graph
+
+
+def _hand_on(found: Findings, findings: Findings) -> None:
+    for problem in found.problems:
+        findings.problem(problem.message, expected=problem.expected, hint=problem.hint)
+    for note in found.notes:
+        findings.note(note)
 
 
 def _free(model: Any, walk: Walk, findings: Findings) -> ReadGraph:

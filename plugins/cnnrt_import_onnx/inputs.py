@@ -7,7 +7,7 @@ from typing import Any
 
 import attrs
 
-from cnnrt_import_onnx.findings import Findings
+from cnnrt.findings import Findings
 from cnnrt_import_onnx.model_text import text_of
 from cnnrt_import_onnx.tensors import Sizes, shape_words
 from netfile_spec.problems import quoted

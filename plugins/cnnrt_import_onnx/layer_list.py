@@ -8,10 +8,10 @@ from collections.abc import Hashable, Sequence
 import attrs
 
 from cnnrt.errors import KeyValueError, PluginError, ShapeError
+from cnnrt.findings import Findings
 from cnnrt.layer import Shape
 from cnnrt.shapes import LARGEST_VALUE
 from cnnrt.vocabulary import layer_class
-from cnnrt_import_onnx.findings import Findings
 from cnnrt_import_onnx.tensors import Sizes, Tensor, shape_words
 from cnnrt_import_onnx.values import Flow, Made, weight_of
 from netfile_spec.problems import quoted

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from cnnrt_import_onnx.findings import Findings
+from cnnrt.findings import Findings
 from cnnrt_import_onnx.fold_moves import split_evenly
 from cnnrt_import_onnx.nodes import OnnxNode
 from cnnrt_import_onnx.operands import axis_of, integers_in, known_shape, scalar_in, value_of, values_of

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import attrs
 
-from cnnrt_import_onnx.findings import Findings
+from cnnrt.findings import Findings
 from netfile_spec.problems import quoted
 
 _LONGEST = 200

@@ -11,7 +11,7 @@ from typing import Any
 import attrs
 import numpy as np
 
-from cnnrt_import_onnx.findings import Findings
+from cnnrt.findings import Findings
 from cnnrt_import_onnx.model_text import text_of
 from netfile_spec.problems import quoted
 

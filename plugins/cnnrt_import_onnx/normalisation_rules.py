@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from cnnrt_import_onnx.findings import Findings
+from cnnrt.findings import Findings
 from cnnrt_import_onnx.nodes import OnnxNode
 from cnnrt_import_onnx.operands import axes_of, axis_of, constant, known_shape, known_sizes, value_of
 from cnnrt_import_onnx.tensors import Sizes, Tensor, shape_words

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cnnrt_import_onnx.findings import Findings
+from cnnrt.findings import Findings
 from cnnrt_import_onnx.nodes import OnnxNode
 from cnnrt_import_onnx.tensors import FLOATS, INTEGERS, Sizes, Tensor, shape_words
 from cnnrt_import_onnx.values import Flow, Inputs, Operand

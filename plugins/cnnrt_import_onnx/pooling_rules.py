@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cnnrt_import_onnx.findings import Findings
+from cnnrt.findings import Findings
 from cnnrt_import_onnx.nodes import OnnxNode
 from cnnrt_import_onnx.operands import known_shape, value_of
 from cnnrt_import_onnx.tensors import Sizes, shape_words

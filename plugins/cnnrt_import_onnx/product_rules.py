@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import attrs
 
-from cnnrt_import_onnx.findings import Findings
+from cnnrt.findings import Findings
 from cnnrt_import_onnx.nodes import OnnxNode
 from cnnrt_import_onnx.operands import constant, known_shape, value_of
 from cnnrt_import_onnx.tensors import FLOATS, Tensor, shape_words

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cnnrt_import_onnx.findings import Findings
+from cnnrt.findings import Findings
 from cnnrt_import_onnx.nodes import OnnxNode
 from cnnrt_import_onnx.operands import axes_of, axis_of, integers_in, stated_axes, value_of
 from cnnrt_import_onnx.values import Inputs, Made, Operand, Outcome, Same

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from cnnrt_import_onnx.findings import Findings
+from cnnrt.findings import Findings
 from cnnrt_import_onnx.nodes import OnnxNode, shortest
 from cnnrt_import_onnx.operands import axis_of, constant, integers_in, known_shape, value_of
 from cnnrt_import_onnx.values import Inputs, Made, Operand, Outcome, Same

@@ -10,7 +10,7 @@ import math
 
 import numpy as np
 
-from cnnrt_import_onnx.findings import Findings
+from cnnrt.findings import Findings
 from cnnrt_import_onnx.fold_moves import NotFoldable, reshaped_sizes
 from cnnrt_import_onnx.nodes import OnnxNode
 from cnnrt_import_onnx.operands import axis_of, known_shape, known_sizes, stated_axes, value_of

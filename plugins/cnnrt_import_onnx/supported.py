@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 
 import attrs
 
+from cnnrt.findings import Findings
 from cnnrt_import_onnx import activation_rules as activations
 from cnnrt_import_onnx import (
     arithmetic_rules,
@@ -23,7 +24,6 @@ from cnnrt_import_onnx import (
 )
 from cnnrt_import_onnx import normalisation_rules as normalisations
 from cnnrt_import_onnx.dropout_rule import dropout
-from cnnrt_import_onnx.findings import Findings
 from cnnrt_import_onnx.folding import FOLDED
 from cnnrt_import_onnx.nodes import OnnxNode
 from cnnrt_import_onnx.unpooling_rule import max_unpooling

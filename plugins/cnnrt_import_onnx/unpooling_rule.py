@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from cnnrt_import_onnx.findings import Findings
+from cnnrt.findings import Findings
 from cnnrt_import_onnx.nodes import OnnxNode
 from cnnrt_import_onnx.operands import integers_in, known_shape, known_sizes, value_of
 from cnnrt_import_onnx.tensors import INTEGERS, Tensor, shape_words, tensor_of

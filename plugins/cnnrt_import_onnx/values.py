@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from typing import Any
 
 import attrs
@@ -72,22 +72,6 @@ def bias_of(tensor: Tensor, outputs: int, *, factor: float = 1.0, before: Weight
             return np.ascontiguousarray(values, np.float32)
 
     return Weight((outputs,), (tensor.origin, outputs, factor, before and before.key), 4 * outputs, make)
-
-
-class LayerWeights(Mapping[str, NDArray[Any]]):
-    """The weights of one layer by name; each look-up makes the array anew, so only one is in memory at a time."""
-
-    def __init__(self, weights: Mapping[str, Weight]) -> None:
-        self._weights = weights
-
-    def __getitem__(self, name: str) -> NDArray[Any]:
-        return self._weights[name].make()
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._weights)
-
-    def __len__(self) -> int:
-        return len(self._weights)
 
 
 @attrs.frozen(eq=False)

@@ -11,8 +11,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from cnnrt.findings import Findings
 from cnnrt_import_onnx.constant_node import constant_of
-from cnnrt_import_onnx.findings import Findings
 from cnnrt_import_onnx.folding import FOLDED, LEAST_BUDGET, Budget, fold
 from cnnrt_import_onnx.inputs import GraphInput, graph_inputs
 from cnnrt_import_onnx.layer_list import LayerList

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import attrs
 
-from cnnrt_import_onnx.findings import Findings
+from cnnrt.findings import Findings
 from cnnrt_import_onnx.nodes import OnnxNode
 from cnnrt_import_onnx.values import Operand
 from netfile_spec import Value as KeyValue
