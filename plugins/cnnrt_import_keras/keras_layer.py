@@ -27,7 +27,10 @@ _OLD_NAMES = {
 
 @attrs.frozen(eq=False)
 class KerasLayer:
-    """A layer: its class, name, settings, stored weights; `version` is Keras's, (2, 0) where none is stated."""
+    """A layer: its class, name, settings, stored weights; `version` is Keras's, (2, 0) where none is stated.
+
+    `numbers`: plain numbers that stood among its inputs, by their places.
+    """
 
     kind: str
     name: str
@@ -36,6 +39,7 @@ class KerasLayer:
     version: tuple[int, int] = (2, 0)
     backend: str = ""
     stored: tuple[Constant, ...] = attrs.field(default=(), repr=False)
+    numbers: Mapping[int, float] = attrs.field(factory=dict)
 
     @property
     def place(self) -> Place:

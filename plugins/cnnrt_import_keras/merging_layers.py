@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from cnnrt.channels_last.arithmetic import combine
-from cnnrt.channels_last.constants import Constant
+from cnnrt.channels_last.constants import Constant, constant_of
 from cnnrt.channels_last.network import Network
 from cnnrt.channels_last.regions import concatenate
 from cnnrt.channels_last.values import FAILED, Flow, Place
@@ -41,18 +41,20 @@ def merge_by_mode(net: Network, layer: KerasLayer, inputs: Sequence[Flow]) -> Fl
 
 
 def _merged(net: Network, layer: KerasLayer, kind: str, inputs: Sequence[Flow]) -> Flow:
-    if len(inputs) < 2:
-        return net.problem(layer.place, f"{len(inputs)} inputs", expected="two or more")
-    result = inputs[0]
+    operands: list[Flow | Constant] = list(inputs)
+    for place, number in sorted(layer.numbers.items()):
+        operands.insert(place, constant_of(np.array(number), layer.name))
+    if len(operands) < 2:
+        return net.problem(layer.place, f"{len(operands)} inputs", expected="two or more")
+    result = operands[0]
     average = kind == "Average"
-    for number, value in enumerate(inputs[1:], start=2):
-        last = number == len(inputs) and not average
-        place = layer.place if last else Place(f"{layer.name}/{number}", layer.place.title)
-        result = combine(net, place, _OPERATIONS[kind], result, value)
-    if average and not result.failed:
-        count = Constant(layer.name, (), "float", lambda: np.array(float(len(inputs))))
-        result = combine(net, layer.place, "div", result, count)
-    return result
+    for count, operand in enumerate(operands[1:], start=2):
+        last = count == len(operands) and not average
+        where = layer.place if last else Place(f"{layer.name}/{count}", layer.place.title)
+        result = combine(net, where, _OPERATIONS[kind], result, operand)
+    if average:
+        result = combine(net, layer.place, "div", result, constant_of(np.array(float(len(operands))), layer.name))
+    return result if isinstance(result, Flow) else FAILED
 
 
 def concatenate_layer(net: Network, layer: KerasLayer, inputs: Sequence[Flow]) -> Flow:

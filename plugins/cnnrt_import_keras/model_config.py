@@ -25,12 +25,16 @@ class MalformedConfig(Exception):
 
 @attrs.frozen(eq=False)
 class LayerConfig:
-    """A layer: its class, name and settings, and for each of its calls the tensors that it was given."""
+    """A layer: its class, name and settings, and for each of its calls the tensors that it was given.
+
+    `numbers`: for each call the plain numbers that stood among the tensors, by their places; Keras 3 writes x + 3 so.
+    """
 
     kind: str
     name: str
     settings: Mapping[str, Any]
     calls: tuple[tuple[Tensor, ...], ...] = ()
+    numbers: tuple[Mapping[int, float], ...] = ()
 
 
 @attrs.frozen(eq=False)
@@ -102,7 +106,20 @@ def _layer(entry: object) -> LayerConfig:
     # Some files of TensorFlow 2 leave out the list of calls where there is one.
     if nodes and all(isinstance(n, list) and n and isinstance(n[0], str) for n in nodes):
         nodes = [nodes]
-    return LayerConfig(kind, str(name), settings, tuple(tuple(_tensors(node)) for node in nodes))
+    calls = tuple(tuple(_tensors(node)) for node in nodes)
+    return LayerConfig(kind, str(name), settings, calls, tuple(_numbers(node) for node in nodes))
+
+
+def _numbers(node: object) -> Mapping[int, float]:
+    """Return the numbers among the arguments of a call, by their places among all arguments."""
+    arguments = node.get("args") if isinstance(node, dict) else None
+    if not isinstance(arguments, list):
+        return {}
+    return {
+        place: float(a)
+        for place, a in enumerate(arguments[:16])
+        if isinstance(a, int | float) and not isinstance(a, bool) and abs(a) < 1e300
+    }
 
 
 def _sequential(name: str, layers: Sequence[LayerConfig]) -> ModelConfig:

@@ -102,7 +102,10 @@ class _Walk:
             inner = read_config(layer.settings["model"], layer.name)
             return self.model(inner, stored, inputs, f"{name}/", depth + 1)
         kind = OTHER_NAMES.get(layer.kind, layer.kind)
-        keras = KerasLayer(kind, name, layer.settings, self.findings, self.version, self.file.backend, stored.arrays())
+        numbers = layer.numbers[number] if number < len(layer.numbers) else {}
+        keras = KerasLayer(
+            kind, name, layer.settings, self.findings, self.version, self.file.backend, stored.arrays(), numbers
+        )
         if kind == "InputLayer":
             return [self._input(keras)]
         rule = RULES.get(kind)

@@ -185,6 +185,20 @@ def test_whole_models(tmp_path: Path, kind: str) -> None:
     agrees(outcome(tmp_path, file, images), wanted)
 
 
+def test_arithmetic_with_numbers_as_keras_3_writes_it(tmp_path: Path) -> None:
+    """(5 - x) * 0.25, from the file of MobileNet v3: operations are layers whose arguments may be numbers."""
+
+    def tensor(name: str) -> dict[str, Any]:
+        return {"class_name": "__keras_tensor__", "config": {"shape": [None, 7, 6, 4], "keras_history": [name, 0, 0]}}
+
+    subtract, multiply = layer("Subtract", "s"), layer("Multiply", "y")
+    subtract["inbound_nodes"] = [{"args": [5.0, tensor("x")], "kwargs": {}}]
+    multiply["inbound_nodes"] = [{"args": [tensor("s"), 0.25], "kwargs": {}}]
+    layers = [layer("InputLayer", "x", batch_shape=[None, 7, 6, 4]), subtract, multiply]
+    file = save_keras(tmp_path / "numbers.keras", functional(layers, ["y"]), {"layers/none": []})
+    agrees(outcome(tmp_path, file, IMAGE), (5 - IMAGE) * 0.25)
+
+
 def test_branches_of_one_input_and_several_outputs(tmp_path: Path) -> None:
     merged = [
         layer(kind, kind.lower(), "a", "b") for kind in ("Subtract", "Multiply", "Average", "Maximum", "Concatenate")
