@@ -14,7 +14,7 @@ The way from a file to a model, module by module:
     supported.py     the table of all of them, and advice for those that are missing
     folding.py       nodes of constants, computed while the model is read: fold_arithmetic.py, fold_moves.py
     inputs.py        inputs of the graph as input blocks
-    walk.py          node after node, by the rules; constant_node.py: the node Constant
+    walk.py          node after node, by the rules: those of live_nodes.py; constant_node.py: the node Constant
     layer_list.py    the layers in order, with the shapes of what they give
     graph.py         the whole graph: for any number of images if it can be, else for the sizes that it states
     names.py         names of nodes and values as unique names of layers and tops

@@ -7,7 +7,7 @@ it is taken as it is, so that every cause is named once.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from cnnrt_import_onnx.constant_node import constant_of
 from cnnrt_import_onnx.folding import FOLDED, LEAST_BUDGET, Budget, fold
 from cnnrt_import_onnx.inputs import GraphInput, graph_inputs
 from cnnrt_import_onnx.layer_list import LayerList
+from cnnrt_import_onnx.live_nodes import live_nodes, names_read
 from cnnrt_import_onnx.model_file import opset_of
 from cnnrt_import_onnx.model_text import text_of
 from cnnrt_import_onnx.nodes import OnnxNode
@@ -45,7 +46,7 @@ class Walk:
         self.output_names = [text_of(o.name) for o in model.graph.output]
         self.live, needed = live_nodes(model.graph.node, self.output_names)
         self.uses = Counter(self.output_names)
-        self.uses.update(name for proto in self.live for name in _names_read(proto))
+        self.uses.update(name for proto in self.live for name in names_read(proto))
         self.written = {text_of(name) for proto in model.graph.node for name in proto.output}
         self.values: dict[str, Flow | Tensor] = {}
         self.layers = LayerList(findings)
@@ -287,28 +288,6 @@ class Walk:
                 expected=f"one of {', '.join(SUPPORTED)}" if number == len(self.unsupported) else "",
                 hint=advice(op, domain),
             )
-
-
-def live_nodes(nodes: Sequence[Any], outputs: Sequence[str]) -> tuple[list[Any], set[str]]:
-    """Return the nodes on which an output depends, and the names of all values that they and the outputs read."""
-    needed = {name for name in outputs if name}
-    live = []
-    for proto in reversed(nodes):
-        if any(text_of(name) in needed for name in proto.output):
-            live.append(proto)
-            needed.update(name for name in _names_read(proto) if name)
-    live.reverse()
-    return live, needed
-
-
-def _names_read(proto: Any) -> Iterator[str]:
-    """Yield the names that a node reads, those inside its branches included."""
-    yield from map(text_of, proto.input)
-    for attribute in proto.attribute:
-        if attribute.HasField("g"):
-            for inner in attribute.g.node:
-                yield from _names_read(inner)
-            yield from (text_of(o.name) for o in attribute.g.output)
 
 
 def _foldable(node: OnnxNode, inputs: Inputs) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -119,6 +121,12 @@ def test_external_data_lies_in_a_folder_that_is_stated(tmp_path: Path) -> None:
     x = values(1, 3, 8, 8)
     (y,) = onnx_backend.run_model(model, [x], folder=tmp_path, **SEQUENTIAL)
     np.testing.assert_allclose(y, expected(plain, {"x": x}, ["y"])["y"], atol=1e-5)
+
+
+def test_without_the_package_onnx_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    with pytest.raises(CnnrtError, match=r"needs the package onnx .*: pip install cnnrt\[onnx\]"):
+        importlib.reload(onnx_backend)
 
 
 def test_it_is_what_onnx_takes_for_a_backend() -> None:
