@@ -20,6 +20,7 @@ from fuzz import (
     tensorflow,
     tflite,
     torch7,
+    veles,
 )
 from fuzz.target import Target
 
@@ -47,6 +48,7 @@ TARGETS = (
     pickled.PICKLE,
     pickled.THEANO,
     torch7.TARGET,
+    veles.TARGET,
 )
 
 

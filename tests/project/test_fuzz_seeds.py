@@ -43,6 +43,7 @@ READERS = (
     "pickle",
     "theano",
     "torch7",
+    "veles",
 )
 FIRST, INPUTS = 100, 250
 """What comes before number 100 are worst cases, which take their time: `make fuzz` reads them."""

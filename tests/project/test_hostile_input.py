@@ -26,6 +26,7 @@ READING = (
     "plugins/cnnrt_import_tflite",
     "plugins/cnnrt_import_theano",
     "plugins/cnnrt_import_torch7",
+    "plugins/cnnrt_import_veles",
 )
 """What files of strangers pass through."""
 

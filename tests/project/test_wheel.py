@@ -32,6 +32,7 @@ PACKAGES = {
     "cnnrt_import_tflite",
     "cnnrt_import_theano",
     "cnnrt_import_torch7",
+    "cnnrt_import_veles",
     "cnnrt_meters",
 }
 LARGEST = 5 * 1000 * 1000
@@ -114,6 +115,7 @@ def test_its_metadata_states_version_python_and_command(wheel: Path) -> None:
         "importer.tflite": "cnnrt_import_tflite",
         "importer.theano": "cnnrt_import_theano",
         "importer.torch7": "cnnrt_import_torch7",
+        "importer.veles": "cnnrt_import_veles",
         "meter.cnnrt": "cnnrt_meters",
     }
 
