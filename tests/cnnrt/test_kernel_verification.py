@@ -16,6 +16,7 @@ from cnnrt.kernel_verification import places_of
 from cnnrt.layer import Array, Shape
 from cnnrt.plan import PlanRow
 from cnnrt.tuning.store import Store, default_store
+from cnnrt_layers import Convolution
 from core_suite.plugins_in_memory import host_with_backends
 from core_suite.small_networks import CHAIN, filters, images, write_chain, write_network
 from core_suite.toy_backend import ToyBackend, ToyKernel
@@ -209,6 +210,21 @@ def test_layers_of_every_kind_pass_where_the_kernel_is_right(tmp_path: Path) -> 
     )
     net.prepare((16, 3, 8, 8))
     assert net.plan.fallbacks == ()
+
+
+def test_where_the_reference_takes_no_random_numbers_nothing_is_told_of_the_kernel(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(*_: Any) -> None:
+        raise IndexError("label 3.7")
+
+    monkeypatch.setattr(Convolution, "parts_at", fail)
+    kernel = CompiledKernel("Convolution", crash)
+    net = net_with(tmp_path, [kernel])
+    net.prepare((2, 3, 8, 8))
+    assert conv(net).kernel == "toy"
+    assert "toy/toy cannot be verified" in caplog.text
+    assert default_store().facts("verification", "quarantine") == []
 
 
 @pytest.mark.parametrize("shape", [(2, 3, 8, 8), (1, 1, 1, 1), (16, 1000), (5,), (64, 96, 55, 55)])
