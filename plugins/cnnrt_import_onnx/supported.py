@@ -179,6 +179,6 @@ def advice(op: str, domain: str) -> str:
     if domain:
         if domain == "com.microsoft":
             return "it was made by an optimiser for one engine: convert the model as it was exported, before that"
-        return "only the operators of ONNX itself are read"
+        return "only the operators of ONNX itself are read; a function of the model can be inlined by onnx.inliner"
     near = difflib.get_close_matches(op[:60], SUPPORTED, n=1, cutoff=0.85)
     return _ADVICE.get(op) or (f"did you mean {near[0]}?" if near else "")

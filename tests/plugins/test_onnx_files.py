@@ -15,7 +15,7 @@ from cnnrt.errors import ImportFailure
 from cnnrt.plugins import plugin_host
 from cnnrt_import_onnx.importer import OnnxImporter
 from cnnrt_import_onnx.supported import NEWEST_OPSET, OLDEST_OPSET
-from onnx_suite.small_models import make_model, node, problems, read, save, values
+from onnx_suite.small_models import computed, expected, make_model, node, problems, read, save, values
 
 W = values(4, 3, 3, 3)
 CONV = [node("Conv", ["x", "w"], ["y"])]
@@ -290,3 +290,21 @@ def test_damaged_models_are_read_or_refused(tmp_path_factory: pytest.TempPathFac
             assert all(array.dtype == np.float32 for array in tensors.values())
     except CnnrtError:
         pass
+
+
+def test_a_model_in_half_precision(tmp_path: Path) -> None:
+    """Inputs, weights and casts of float16: everything is computed in float32."""
+    nodes = [
+        node("Conv", ["x", "w"], ["c"], pads=[1, 1, 1, 1]),
+        node("Cast", ["c"], ["wide"], to=TensorProto.FLOAT),
+        node("Softmax", ["wide"], ["s"], axis=1),
+        node("Cast", ["s"], ["y"], to=TensorProto.FLOAT16),
+    ]
+    half = values(4, 3, 3, 3).astype(np.float16)
+    model = make_model(nodes, {"w": half}, kind=TensorProto.FLOAT16)
+    assert [block.type for block in read(tmp_path, model).netfile.layers] == ["Convolution", "Softmax"]
+    x = values(2, 3, 8, 8).astype(np.float16)
+    wide = make_model([nodes[0], node("Softmax", ["c"], ["y"], axis=1)], {"w": half.astype(np.float32)})
+    wanted = expected(wide, {"x": x.astype(np.float32)}, ["y"])["y"]
+    got = computed(tmp_path, model, {"x": x.astype(np.float32)}, ["y"])["y"]
+    np.testing.assert_allclose(got, wanted, atol=1e-6)
