@@ -43,6 +43,7 @@ _ADVICE = {
     "lrn": "Darknet's own sums leave out one channel of each neighbourhood: no layer does the same",
     "batchnorm": "versions of Darknet store its weights differently; batch_normalize=1 in the layer before is read",
 }
+_LARGEST = 2**31 - 1
 _RECURRENT = ("rnn", "lstm", "gru", "crnn", "conv_lstm", "history")
 # Options of training, and hints to the program, which change no answer.
 _HARMLESS = frozenset(
@@ -67,6 +68,9 @@ def convert(cfg: Path, weights_path: Path) -> ImportedModel:
     for section in sections[1:]:
         rule = _RULES.get(section.type)
         value = rule(network, section) if rule else _unsupported(section, network.value)
+        if max(value.shape) > _LARGEST:
+            section.problem("its output is larger than any image", expected=f"sizes of at most {_LARGEST:,}")
+            value = failed(section, (1, 1, 1))
         ended = network.weights.exhausted and not findings.problems
         if ended:
             section.problem(

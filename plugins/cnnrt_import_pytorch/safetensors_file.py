@@ -24,7 +24,9 @@ from cnnrt_import_pytorch.value_types import ValueType
 from netfile_spec.parameters.regular_file import FileStamp, open_regular
 from netfile_spec.problems import quoted
 
-MOST_HEADER_BYTES = 16 << 20
+MOST_HEADER_BYTES = 4 << 20
+"""A tensor takes about a hundred bytes of it; a network has some thousands of them at most."""
+
 _MOST_DIMENSIONS = 32
 _METADATA = "__metadata__"
 _TYPES = {

@@ -183,6 +183,11 @@ def test_shapes_that_do_not_go_together(tmp_path: Path) -> None:
     assert "does not fit the image of 6×8" in str(failure(tmp_path, "[convolutional]\nsize=7\n"))
 
 
+def test_channels_without_bound_are_refused_at_once(tmp_path: Path) -> None:
+    sections = CONV + ("[route]\nlayers=" + "-1," * 100 + "\n") * 50
+    assert "its output is larger than any image" in str(failure(tmp_path, sections, CONV_WEIGHTS))
+
+
 def test_options_that_nobody_knows_are_mentioned(tmp_path: Path) -> None:
     notes = read(tmp_path, CONV + "fliters=9\n", CONV_WEIGHTS).notes
     assert any('what "fliters" says is not known here' in note for note in notes)

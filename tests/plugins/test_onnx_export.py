@@ -188,3 +188,17 @@ def test_shapes_that_the_netfile_leaves_open_are_asked_for(tmp_path: Path) -> No
     with pytest.raises(ExportFailure, match="input 'data' has no shape"):
         export(netfile, tmp_path / "net.onnx", to="onnx")
     export(netfile, tmp_path / "net.onnx", to="onnx", inputs={"data": (3, 8, 8)})
+
+
+def test_a_published_network_computes_the_same_there(tmp_path: Path, shared_folder: Path) -> None:
+    """The second net of MTCNN: PReLU, poolings whose last window reaches over the edge, two outputs."""
+    folder = shared_folder / "models" / "caffe-mtcnn"
+    netfile = convert([folder / "det2.prototxt", folder / "det2.caffemodel"], tmp_path / "net").netfile
+    faces = np.random.default_rng(0).random((2, 3, 24, 24), np.float32)
+    with Net(netfile, execution_mode="sequential") as net:
+        wanted = net.compute(faces)
+    model = export(netfile, tmp_path / "net.onnx", to="onnx").target
+    names = [output.name for output in onnx.load(model).graph.output]
+    assert set(names) == set(wanted)
+    for name, value in zip(names, run(model, {"data": faces}, "onnx"), strict=True):
+        np.testing.assert_allclose(value, wanted[name], rtol=1e-4, atol=1e-5)
