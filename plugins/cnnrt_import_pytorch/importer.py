@@ -14,6 +14,8 @@ _SUFFIXES = (".pt", ".pth", ".th", ".bin", ".ckpt", ".tar", ".pt2")
 _ZIP = b"PK\x03\x04"
 # The pickle of the magic number in protocols 2 to 5, behind the opcode of the protocol.
 _MAGIC = b"\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19"
+# Other programs write tar archives too: one of these stands first.
+_TAR_MEMBERS = (b"sys_info", b"pickle", b"tensors", b"storages")
 _HEAD_BYTES = 512
 
 
@@ -76,4 +78,4 @@ def _form(file: Path) -> str | None:
         return "zip"
     if head[:1] == b"\x80" and head[2:].startswith(_MAGIC):
         return "legacy"
-    return "tar" if head[257:262] == b"ustar" else None
+    return "tar" if head[257:262] == b"ustar" and head[:100].partition(b"\0")[0] in _TAR_MEMBERS else None

@@ -54,6 +54,12 @@ def write_tar(path: Path, tensors: dict[str, Array]) -> None:
             archive.addfile(info, io.BytesIO(content))
 
 
+def test_tar_archives_of_others_are_left_alone(tmp_path: Path) -> None:
+    with tarfile.open(tmp_path / "net.tar", "w") as archive:
+        archive.addfile(tarfile.TarInfo("contents.json"), io.BytesIO())
+    assert not IMPORTER.recognises([tmp_path / "net.tar"])
+
+
 def failure(path: Path) -> ImportFailure:
     with pytest.raises(ImportFailure) as caught:
         IMPORTER.read_weights([path])

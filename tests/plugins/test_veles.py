@@ -29,9 +29,7 @@ ARRAYS = {"w": values(4, 6), "b": values(4), "w2": values(3, 4), "b2": values(3)
 
 def computed(folder: Path, units: list[dict[str, Any]], name: str = "p.zip", arrays: Any = None) -> Array:
     path = written(folder / name, package_of(units, arrays or ARRAYS))
-    # A plain tar may be PyTorch's as well, as far as its first bytes tell.
-    importer = "veles" if path.suffix == ".tar" else None
-    with Net(convert(path, folder / "net", overwrite=True, importer=importer).netfile) as net:
+    with Net(convert(path, folder / "net", overwrite=True).netfile) as net:
         result = net.compute(values(2, 6))
     assert isinstance(result, np.ndarray)
     return result
