@@ -15,6 +15,7 @@ The way from a file to a model, module by module:
     folding.py       nodes of constants, computed while the model is read: fold_arithmetic.py, fold_moves.py
     inputs.py        inputs of the graph as input blocks
     walk.py          node after node, by the rules: those of live_nodes.py; constant_node.py: the node Constant
+    places_of_maxima.py  the second output of MaxPool
     layer_list.py    the layers in order, with the shapes of what they give
     graph.py         the whole graph: for any number of images if it can be, else for the sizes that it states
     names.py         names of nodes and values as unique names of layers and tops

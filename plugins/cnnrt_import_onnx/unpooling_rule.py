@@ -1,7 +1,6 @@
 """MaxUnpool: values go back to the places that a MaxPool took them from.
 
-ONNX counts places through the whole batch, cnnrt's Pooling with `mask` those of one channel. So what a MaxPool of the
-same network gives is handed on as it is, and constants are taken apart.
+What a MaxPool of the same network gives is handed on as it is (see places_of_maxima.py); constants are taken apart.
 """
 
 from __future__ import annotations

@@ -20,6 +20,7 @@ from cnnrt_import_onnx.live_nodes import live_nodes, names_read
 from cnnrt_import_onnx.model_file import opset_of
 from cnnrt_import_onnx.model_text import text_of
 from cnnrt_import_onnx.nodes import OnnxNode
+from cnnrt_import_onnx.places_of_maxima import settle_places
 from cnnrt_import_onnx.product_rules import with_bias
 from cnnrt_import_onnx.shape_rules import to_shape
 from cnnrt_import_onnx.supported import RULES, SUPPORTED, advice
@@ -96,21 +97,8 @@ class Walk:
         """Take all nodes on which an output depends; findings name what is not supported."""
         for proto in self.live:
             self.take(proto)
-        self._check_places()
+        settle_places(self.layers, self.values, self.output_names, self.findings)
         self._name_unsupported()
-
-    def _check_places(self) -> None:
-        """Refuse places of maxima that anything but MaxUnpool takes: ONNX counts them through the whole batch."""
-        layers = self.layers.layers
-        pools = {index for index, layer in enumerate(layers) if layer.made.keys.get("mask")}
-        taken = [flow for layer in layers if layer.made.type != "MaxUnpool" for flow in layer.inputs]
-        taken += [value for name in self.output_names if isinstance(value := self.values.get(name), Flow)]
-        for flow in taken:
-            if flow.source in pools and flow.output == 1:
-                pool = layers[int(flow.source)]
-                named = pool.name or next((name for names in pool.values for name in names), "")
-                what = f"the places of the maxima of {quoted(named)} are used"
-                self.findings.problem(what, expected="places that only MaxUnpool takes")
 
     def take(self, proto: Any) -> None:
         """Take one node: afterwards its outputs are in the table."""

@@ -28,7 +28,7 @@ EXCLUDED = {
         "integers are computed on as constants only, and these would be the layers' values"
     ),
     r"_string|^test_(identity|if)_(seq|opt)": "text, sequences and optional values are no tensors of numbers",
-    r"maxpool_with_argmax_2d": "places of maxima are counted through the whole batch, here in each channel",
+    r"maxpool_with_argmax_2d_precomputed_strides": "places of maxima that are counted column by column",
     r"tf_crop_and_resize|antialias|half_pixel_symmetric": "no layer resizes in these ways",
     r"downsample_scales_(linear|cubic)_align_corners": "aligned corners with a fraction of a pixel left over",
     r"^test_not_\dd$": "their operator set is 1; operator sets are read from 6 on",

@@ -205,8 +205,18 @@ def test_pooling_that_is_refused(tmp_path: Path, op: str, attributes: dict[str, 
 def test_the_indices_of_a_maximum_are_refused_where_they_are_used(tmp_path: Path) -> None:
     pool = node("MaxPool", ["x"], ["y", "where"], kernel_shape=[2, 2])
     assert "y" in layers(tmp_path, make_model([pool]))
-    (problem,) = problems(tmp_path, make_model([pool], outputs=["y", "where"]))
-    assert 'the places of the maxima of "y" are used | places that only MaxUnpool takes' in problem
+    model = make_model([pool, node("Neg", ["where"], ["z"])], outputs=["y", "z"])
+    (problem,) = problems(tmp_path, model)
+    assert 'the places of the maxima of "y" are used | places that MaxUnpool takes' in problem
+
+
+def test_the_places_of_maxima_are_counted_through_the_batch(tmp_path: Path) -> None:
+    pool = node("MaxPool", ["x"], ["y", "where"], kernel_shape=[2, 2], strides=[2, 2])
+    model = make_model([pool], outputs=["y", "where"], inputs={"x": [2, 3, 8, 8]})
+    assert read(tmp_path, model).netfile.inputs[0].batch == 2
+    x = values(2, 3, 8, 8)
+    got = computed(tmp_path, model, {"x": x}, ["y", "where"])
+    np.testing.assert_array_equal(x.reshape(-1)[got["where"].astype(np.int64)], got["y"])
 
 
 @pytest.mark.parametrize("opset", [7, 9, 14, 15])
