@@ -11,7 +11,7 @@ from cnnrt_backend_threaded.aligned import aligned_floats
 from cnnrt_backend_threaded.convolution_geometry import convolution_geometry
 from cnnrt_backend_threaded.cost_model import product_seconds
 from cnnrt_backend_threaded.emitter import Code, Index, Value
-from cnnrt_backend_threaded.native_kernel import NativeKernel, apply_folded
+from cnnrt_backend_threaded.native_kernel import FOLDS, NativeKernel, apply_folded
 from cnnrt_backend_threaded.window_walk import Axis, channel_groups, meeting, over_positions
 
 
@@ -20,7 +20,7 @@ class DepthwiseConvolution(NativeKernel):
 
     layer = "Convolution"
     name = "depthwise"
-    folds = ("ReLU",)
+    folds = FOLDS
 
     def can_run(self, call: LayerCall, device: Device) -> bool | str:
         """Return True for one input and one output in a group."""

@@ -22,7 +22,7 @@ from cnnrt_backend_threaded.convolution_geometry import ConvolutionGeometry, con
 from cnnrt_backend_threaded.cost_model import product_seconds
 from cnnrt_backend_threaded.emitter import FLOATS, I64, Code, Index, Value
 from cnnrt_backend_threaded.machine_code import CodeRequest
-from cnnrt_backend_threaded.native_kernel import NativeKernel, apply_folded
+from cnnrt_backend_threaded.native_kernel import FOLDS, NativeKernel, apply_folded
 from cnnrt_backend_threaded.packing_code import packing_request
 from cnnrt_backend_threaded.register_tile import ALL_VECTORS, Tile, add_products, choose_tile
 from cnnrt_backend_threaded.target import Machine
@@ -73,7 +73,7 @@ class DirectConvolution(NativeKernel):
 
     layer = "Convolution"
     name = "direct"
-    folds = ("ReLU",)
+    folds = FOLDS
 
     def estimate(self, call: LayerCall, device: Device) -> float:
         """Return the seconds of its multiply-adds, or of reading its weights."""

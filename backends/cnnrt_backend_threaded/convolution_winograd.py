@@ -25,7 +25,7 @@ from cnnrt_backend_threaded.convolution_geometry import convolution_geometry
 from cnnrt_backend_threaded.cost_model import product_seconds
 from cnnrt_backend_threaded.emitter import FLOATS, I64, Code, Index, Value
 from cnnrt_backend_threaded.machine_code import CodeRequest
-from cnnrt_backend_threaded.native_kernel import NativeKernel, apply_folded
+from cnnrt_backend_threaded.native_kernel import FOLDS, NativeKernel, apply_folded
 from cnnrt_backend_threaded.packing_code import packing_request
 from cnnrt_backend_threaded.register_tile import add_products, cycles
 from cnnrt_backend_threaded.weight_packing import common_lanes, for_each
@@ -49,7 +49,7 @@ class WinogradConvolution(NativeKernel):
     """A square kernel of `filtering.taps`, one step at a time."""
 
     layer = "Convolution"
-    folds = ("ReLU",)
+    folds = FOLDS
     filtering: ClassVar[Filtering]
     error_factor: ClassVar[float]
 

@@ -210,6 +210,26 @@ class Code(ControlFlow):
         keep = self.build.or_(self.build.fcmp_ordered(">", a, b), self.build.fcmp_unordered("uno", a, a))
         return self.build.select(keep, a, b)
 
+    def minimum(self, a: Value, b: Value) -> Value:
+        """Return the smaller values; what is not a number in either stays so, as in NumPy."""
+        keep = self.build.or_(self.build.fcmp_ordered("<", a, b), self.build.fcmp_unordered("uno", a, a))
+        return self.build.select(keep, a, b)
+
+    def absolute(self, a: Value) -> Value:
+        """Return the values without their signs."""
+        return self.build.call(self._intrinsic(f"llvm.fabs.v{self.lanes}f32", self.vector, [self.vector]), [a])
+
+    def clip(self, a: Value, low: float | None, high: float | None) -> Value:
+        """Return the values, at least `low` and at most `high` where these are stated; NaN stays NaN."""
+        # In this order a comparison with a constant and the choice are one instruction on x86, and keep NaN.
+        if low is not None:
+            bound = self.constant(low)
+            a = self.build.select(self.build.fcmp_ordered(">", bound, a), bound, a)
+        if high is not None:
+            bound = self.constant(high)
+            a = self.build.select(self.build.fcmp_ordered("<", bound, a), bound, a)
+        return a
+
     def rectify(self, a: Value, slope: float) -> Value:
         """Return a where it is positive, and `slope` times a elsewhere."""
         if slope == 0:

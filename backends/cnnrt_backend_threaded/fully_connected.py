@@ -22,7 +22,7 @@ from cnnrt.tensor import PLAIN
 from cnnrt_backend_threaded.cost_model import product_seconds
 from cnnrt_backend_threaded.emitter import FLOATS, I64, Code, Index, Value
 from cnnrt_backend_threaded.machine_code import CodeRequest
-from cnnrt_backend_threaded.native_kernel import CHANNELS_LAST, NativeKernel, apply_folded
+from cnnrt_backend_threaded.native_kernel import CHANNELS_LAST, FOLDS, NativeKernel, apply_folded
 from cnnrt_backend_threaded.packing_code import packing_request
 from cnnrt_backend_threaded.register_tile import add_products, cycles, most_pixels
 from cnnrt_backend_threaded.target import Machine
@@ -67,7 +67,7 @@ class PanelProduct(NativeKernel):
 
     layer = "FullyConnected"
     name = "panels"
-    folds = ("ReLU",)
+    folds = FOLDS
 
     def takes(self, call: LayerCall) -> str:
         """Return NHWC where whole images are flattened."""

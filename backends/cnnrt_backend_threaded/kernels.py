@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from cnnrt.backend import Kernel
+from cnnrt_backend_threaded.activations import ACTIVATIONS
+from cnnrt_backend_threaded.channel_terms import NormaliseStatistics, RectifyChannels, ScaleChannels
 from cnnrt_backend_threaded.concat import CopyRuns
 from cnnrt_backend_threaded.convolution_depthwise import DepthwiseConvolution
 from cnnrt_backend_threaded.convolution_direct import DirectConvolution
 from cnnrt_backend_threaded.convolution_winograd import WinogradFive, WinogradFour, WinogradThree, WinogradTwo
 from cnnrt_backend_threaded.eltwise import Combine
+from cnnrt_backend_threaded.eltwise_broadcast import CombineBroadcast
 from cnnrt_backend_threaded.fully_connected import PanelProduct
 from cnnrt_backend_threaded.identity import CopyDropout
 from cnnrt_backend_threaded.lrn import NormaliseChannels, NormaliseWindows
@@ -35,6 +38,11 @@ def threaded_kernels(machine: Machine | None = None) -> list[Kernel]:
         Exponentials,
         CopyRuns,
         Combine,
+        CombineBroadcast,
+        NormaliseStatistics,
+        ScaleChannels,
+        RectifyChannels,
+        *ACTIVATIONS,
         CopyDropout,
         Transpose,
     )

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import abc
-import operator
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, cast
 
 from cnnrt.backend import Kernel, Packed
 from cnnrt.layer import Array, Shape
@@ -14,6 +14,10 @@ from cnnrt_backend_threaded.code_key import code_key, is_own
 from cnnrt_backend_threaded.emitter import Code, Value
 from cnnrt_backend_threaded.machine_code import CodeRequest, function_addresses
 from cnnrt_backend_threaded.target import Machine, host_machine
+
+if TYPE_CHECKING:
+    from cnnrt_layers.clip import Clip
+    from cnnrt_layers.relu import ReLU
 
 CHANNELS_LAST = "NHWC"
 """The layout of images here: the channels of a pixel lie side by side, and fill vectors whatever the image's size."""
@@ -104,13 +108,15 @@ def layout_for(shape: Shape) -> str:
     return CHANNELS_LAST if len(shape) == 4 else PLAIN
 
 
-def slopes(call: LayerCall) -> tuple[float, ...]:
-    """Return the slopes of the ReLUs that are folded into a call."""
-    return tuple(float(operator.attrgetter("negative_slope")(layer)) for layer in call.folded)
+FOLDS = ("ReLU", "Clip")
+"""The layers that kernels here apply on the way out."""
 
 
 def apply_folded(call: LayerCall, code: Code, vector: Value) -> Value:
-    """Return a vector of results after the ReLUs that are folded into the call."""
-    for slope in slopes(call):
-        vector = code.rectify(vector, slope)
+    """Return a vector of results after the layers that are folded into the call."""
+    for layer in call.folded:
+        if layer.type == "ReLU":
+            vector = code.rectify(vector, cast("ReLU", layer).negative_slope)
+        else:
+            vector = code.clip(vector, cast("Clip", layer).min, cast("Clip", layer).max)
     return vector

@@ -10,7 +10,8 @@ import numpy as np
 
 from cnnrt.errors import ShapeError
 from cnnrt.keys import number
-from cnnrt.layer import Array, Layer, Shape, WeightSpec, shape_text
+from cnnrt.layer import Array, Layer, Part, Place, Shape, WeightSpec, shape_text
+from cnnrt_layers.gathered import gathered_channels
 from cnnrt_layers.parameters import expect_stored
 
 
@@ -33,7 +34,7 @@ class BatchNorm(Layer):
         WeightSpec("scale", "(C)", "factor of each normalised channel; absent, all are 1", optional=True),
         WeightSpec("shift", "(C)", "added to each scaled channel; absent, all are 0", optional=True),
     )
-    folds = ("ReLU",)
+    folds = ("ReLU", "Clip")
     affine_weights = ("scale", "shift")
     formula = "y[n, c, ...] = scale[c] * (x[n, c, ...] - mean[c]) / sqrt(variance[c] + epsilon) + shift[c]"
     example = """
@@ -110,3 +111,9 @@ class BatchNorm(Layer):
                     normal += terms["shift"]
                 target[...] = normal
         return (result,)
+
+    def parts_at(
+        self, inputs: Sequence[Array], weights: Mapping[str, Array], places: Sequence[Place], output: int = 0
+    ) -> Sequence[Part]:
+        """Return the values at these places."""
+        return [gathered_channels(self, inputs, weights, places)]

@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from cnnrt.layer import Array, Layer, Shape
+from cnnrt.layer import Array, Layer, Part, Place, Shape
+from cnnrt_layers.gathered import gathered
 
 
 class Elementwise(Layer):
@@ -33,3 +34,9 @@ class Elementwise(Layer):
         (x,) = inputs
         with np.errstate(all="ignore"):  # what is infinite or not a number is a result like any other
             return (np.asarray(self.apply(x.astype(np.float64))).astype(x.dtype, copy=False),)
+
+    def parts_at(
+        self, inputs: Sequence[Array], weights: Mapping[str, Array], places: Sequence[Place], output: int = 0
+    ) -> Sequence[Part]:
+        """Return the values at these places."""
+        return [gathered(self, inputs, weights, places)]

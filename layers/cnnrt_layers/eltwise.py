@@ -39,7 +39,7 @@ class Eltwise(Layer):
 
     type = "Eltwise"
     inputs = (1, None)
-    folds = ("ReLU",)
+    folds = ("ReLU", "Clip")
     formula = """
         sum:   y = coeff[1] * x1 + coeff[2] * x2 + ...
         mean:  y = (x1 + x2 + ...) / number of inputs
@@ -106,7 +106,7 @@ class Eltwise(Layer):
                 del operand  # before the next one is made
             if self.operation == "mean":
                 result /= len(inputs)
-        return (result.astype(inputs[0].dtype, copy=False),)
+            return (result.astype(inputs[0].dtype, copy=False),)
 
     def parts_at(
         self, inputs: Sequence[Array], weights: Mapping[str, Array], places: Sequence[Place], output: int = 0

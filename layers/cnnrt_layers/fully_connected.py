@@ -35,7 +35,7 @@ class FullyConnected(Layer):
         WeightSpec("weight", "(O, K) or (O × K)", "one row of K weights for each output, also as one flat list"),
         WeightSpec("bias", "(O)", "added to each output", optional=True),
     )
-    folds = ("ReLU",)
+    folds = ("ReLU", "Clip")
     formula = "y[n, o] = bias[o] + sum over k of weight[o, k] * x[n, k]"
     example = """
         layer {

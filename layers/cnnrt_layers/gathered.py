@@ -23,3 +23,18 @@ def gathered(layer: Layer, inputs: Sequence[Array], weights: Mapping[str, Array]
 
     pairs = tuple((place, (number,)) for number, place in enumerate(places))
     return Part(layer, tuple(values(x) for x in inputs), weights, pairs)
+
+
+def gathered_channels(
+    layer: Layer, inputs: Sequence[Array], weights: Mapping[str, Array], places: Sequence[Place]
+) -> Part:
+    """Return a call on one item of as many channels as there are places: each value, with its channel's weights.
+
+    For layers whose weights are one number for each channel (axis 1), or one for all. See `Layer.parts_at`.
+    """
+    (x,) = inputs
+    channels = [place[1] for place in places]
+    values = np.array([[x[place] for place in places]], x.dtype)
+    taken = {name: np.broadcast_to(w, x.shape[1:2])[channels] for name, w in weights.items()}
+    pairs = tuple((place, (0, number)) for number, place in enumerate(places))
+    return Part(layer, (values,), taken, pairs)

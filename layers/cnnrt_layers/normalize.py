@@ -55,6 +55,12 @@ class Normalize(Layer):
         """Return 4 for each value: power, sum, quotient, factor."""
         return 4 * math.prod(inputs[0])
 
+    def reference_workspace(
+        self, inputs: Sequence[Shape], outputs: Sequence[Shape], weights: Mapping[str, Shape]
+    ) -> int:
+        """Return the bytes of values, powers and norms in float64; vectors may be of one value."""
+        return 40 * math.prod(inputs[0])
+
     def reference(self, inputs: Sequence[Array], weights: Mapping[str, Array]) -> tuple[Array, ...]:
         """Compute it in float64; shapes and dtypes as in `Layer.reference`."""
         (x,) = inputs

@@ -9,7 +9,8 @@ import attrs
 import numpy as np
 
 from cnnrt.errors import ShapeError
-from cnnrt.layer import Array, Layer, Shape, WeightSpec, shape_text
+from cnnrt.layer import Array, Layer, Part, Place, Shape, WeightSpec, shape_text
+from cnnrt_layers.gathered import gathered_channels
 from cnnrt_layers.parameters import expect_stored
 
 
@@ -54,3 +55,9 @@ class PReLU(Layer):
         with np.errstate(all="ignore"):
             below = x * slopes
         return (np.where(x > 0, x, below).astype(x.dtype, copy=False),)
+
+    def parts_at(
+        self, inputs: Sequence[Array], weights: Mapping[str, Array], places: Sequence[Place], output: int = 0
+    ) -> Sequence[Part]:
+        """Return the values at these places."""
+        return [gathered_channels(self, inputs, weights, places)]

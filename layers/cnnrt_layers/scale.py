@@ -10,8 +10,9 @@ import numpy as np
 
 from cnnrt.errors import ShapeError
 from cnnrt.keys import integer
-from cnnrt.layer import Array, Layer, Shape, WeightSpec, shape_text
+from cnnrt.layer import Array, Layer, Part, Place, Shape, WeightSpec, shape_text
 from cnnrt_layers.axes import resolve_axis
+from cnnrt_layers.gathered import gathered_channels
 
 
 @attrs.frozen(kw_only=True)
@@ -38,6 +39,7 @@ class Scale(Layer):
           parameters_file: "scale1.msg"
         }
     """
+    folds = ("ReLU", "Clip")
     affine_weights = ("scale", "bias")
     suite = "cnnrt_layers.conformance.suites:ScaleSuite"
 
@@ -100,3 +102,13 @@ class Scale(Layer):
             if "bias" in weights:
                 result += weights["bias"].reshape(self._pattern("bias", weights["bias"].shape, x.shape))
         return (result.astype(x.dtype, copy=False),)
+
+    def parts_at(
+        self, inputs: Sequence[Array], weights: Mapping[str, Array], places: Sequence[Place], output: int = 0
+    ) -> Sequence[Part]:
+        """Return the values at these places, where factors belong to channels."""
+        shapes = {name: w.shape for name, w in weights.items()}
+        if not self.is_affine([x.shape for x in inputs], shapes):
+            return super().parts_at(inputs, weights, places, output)
+        by_channel = attrs.evolve(self, axis=1)
+        return [gathered_channels(by_channel, inputs, weights, places)]

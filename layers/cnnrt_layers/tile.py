@@ -49,6 +49,10 @@ class Tile(Moves):
 
     def reference(self, inputs: Sequence[Array], weights: Mapping[str, Array]) -> tuple[Array, ...]:
         """Copy the input; shapes and dtypes as in `Layer.reference`."""
-        tiled = np.tile(inputs[0], self.repeats)
-        # Of an empty array NumPy gives a view of the input.
-        return (tiled if tiled.size else np.array(tiled),)
+        (x,) = inputs
+        (shape,) = self.output_shapes([x.shape], {})
+        result = np.empty(shape, x.dtype)
+        # Each axis as two, (repeats, length), along the first of which the input is broadcast.
+        pairs = [n for size, whole in zip(x.shape, shape, strict=True) for n in (whole // max(1, size), size)]
+        result.reshape(pairs)[...] = x.reshape([n for size in x.shape for n in (1, size)])
+        return (result,)

@@ -13,8 +13,17 @@ HOST = plugin_host()
 
 
 def without_kernels(layer: type[Layer]) -> type[Any]:
-    """Return a layer's suite without the checks of its kernels, which the backends' suites make."""
-    left_out = {"test_kernel_agrees_with_the_reference": None, "test_kernel_states_what_holds": None}
+    """Return a layer's suite without what is tested elsewhere already.
+
+    Its kernels are tested by the backends' suites, and its reference, more thoroughly, by tests/layers.
+    """
+    elsewhere = (
+        "test_kernel_agrees_with_the_reference",
+        "test_kernel_states_what_holds",
+        "test_shape_rule_agrees_with_the_reference",
+        "test_float32_is_the_float64_result_rounded",
+    )
+    left_out = dict.fromkeys(elsewhere)
     return type(f"{layer.type}Suite", (layer_suite(layer),), left_out)
 
 

@@ -27,7 +27,7 @@ EVERY_NETWORK_CASE = pytest.mark.parametrize("name", NETWORK_CASES)
 
 @EVERY_LAYER
 @given(data=st.data())
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_reference_agrees_with_an_independent_computation(layer: type[Layer], data: st.DataObject) -> None:
     case = data.draw(layer_suite(layer).cases())
     inputs, weights = case.in_float64()
@@ -49,7 +49,7 @@ def float64_bound(case: Case) -> tuple[np.ndarray, ...]:
 
 @EVERY_LAYER
 @given(data=st.data())
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=25, deadline=None)
 def test_reference_keeps_its_contract(layer: type[Layer], data: st.DataObject) -> None:
     """Inputs are read-only here, so that writing to one of them fails."""
     case = data.draw(layer_suite(layer).cases())
@@ -70,7 +70,7 @@ def test_reference_keeps_its_contract(layer: type[Layer], data: st.DataObject) -
 
 @EVERY_LAYER
 @given(data=st.data())
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=8, deadline=None)
 def test_cost_and_workspace_are_plain_numbers(layer: type[Layer], data: st.DataObject) -> None:
     call = data.draw(layer_suite(layer).cases()).call
     shapes = call.input_shapes, call.output_shapes, call.weight_shapes

@@ -11,7 +11,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
@@ -33,8 +33,8 @@ def allowed_error(
     exact = own(inputs, weights)
     allowed = BOUNDS[call.layer.type.lower()](call.layer, inputs, weights, unit, own, exact)
     for folded in call.folded:
-        # Only a ReLU is ever folded: differences grow by at most the slope, and the product is rounded once more.
-        slope = max(1.0, abs(cast(Any, folded).negative_slope))
+        # Differences grow by at most a ReLU's slope, and the product is rounded once more; a Clip lets none grow.
+        slope = max(1.0, abs(getattr(folded, "negative_slope", 1.0)))
         allowed = slope * (allowed + 2 * unit * np.abs(exact))
     return allowed
 

@@ -13,6 +13,7 @@ from cnnrt_layers import (
     LRN,
     Accuracy,
     BatchNorm,
+    Clip,
     Concat,
     Convolution,
     Dropout,
@@ -41,6 +42,13 @@ def random_cases(layer_type: str) -> st.SearchStrategy[Case]:
 def folded_relus(draw: Draw) -> tuple[Layer, ...]:
     """Draw a ReLU to fold in, or nothing."""
     return (ReLU(negative_slope=draw(SLOPES)),) if draw(st.booleans()) else ()
+
+
+@st.composite
+def folded_activations(draw: Draw) -> tuple[Layer, ...]:
+    """Draw a ReLU or a Clip to fold in, or nothing."""
+    clips = st.sampled_from([Clip(min=0, max=6), Clip(max=0.5), Clip(min=-1)])
+    return (draw(clips),) if draw(st.integers(0, 3)) == 0 else draw(folded_relus())
 
 
 @st.composite
@@ -74,7 +82,7 @@ def convolutions(draw: Draw) -> Case:
         weight_shapes,
         seed=draw(SEEDS),
         scale=draw(SCALES),
-        folded=draw(folded_relus()),
+        folded=draw(folded_activations()),
     )
 
 
@@ -134,7 +142,7 @@ def fully_connecteds(draw: Draw) -> Case:
     weight_shapes = {"weight": (outputs * features,) if draw(st.booleans()) else (outputs, features)}
     if draw(st.booleans()):
         weight_shapes["bias"] = (outputs,)
-    folded = draw(folded_relus())
+    folded = draw(folded_activations())
     return make_case(layer, [shape], weight_shapes, seed=draw(SEEDS), scale=draw(SCALES), folded=folded)
 
 
@@ -147,7 +155,7 @@ def batch_norms(draw: Draw) -> Case:
     weights = {"mean": rng.standard_normal(shape[1]) * scale, "variance": rng.random(shape[1]) * scale**2}
     weights |= {name: rng.standard_normal(shape[1]) for name in ("scale", "shift") if draw(st.booleans())}
     layer = BatchNorm(epsilon=draw(st.sampled_from([1e-5, 1e-3, 0.5])))
-    return make_case(layer, [shape], weights=weights, seed=seed, scale=scale, folded=draw(folded_relus()))
+    return make_case(layer, [shape], weights=weights, seed=seed, scale=scale, folded=draw(folded_activations()))
 
 
 @st.composite
@@ -219,7 +227,7 @@ def eltwises(draw: Draw) -> Case:
     if draw(st.booleans()):
         shapes = [draw(broadcast_shapes(shape)) for shape in shapes]
     # Nothing is folded into a layer that does nothing: a pass drops it before.
-    folded = () if layer.is_identity(shapes) else draw(folded_relus())
+    folded = () if layer.is_identity(shapes) else draw(folded_activations())
     return make_case(layer, shapes, seed=draw(SEEDS), scale=draw(SCALES), folded=folded)
 
 
@@ -241,7 +249,9 @@ def scales(draw: Draw) -> Case:
     if draw(st.booleans()):
         weights["bias"] = pattern
     layer = Scale(axis=first - draw(st.sampled_from([0, len(shape)])))
-    return make_case(layer, [shape, *second], weights, seed=draw(SEEDS), scale=draw(SCALES))
+    return make_case(
+        layer, [shape, *second], weights, seed=draw(SEEDS), scale=draw(SCALES), folded=draw(folded_activations())
+    )
 
 
 RANDOM_CASES: dict[str, Callable[[], st.SearchStrategy[Case]]] = {
