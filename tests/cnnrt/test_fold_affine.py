@@ -246,7 +246,7 @@ def test_a_scale_of_the_channels_goes_into_the_weights_before_it_and_no_other(tm
     assert_right(net, images(3, 2, 6, 6))
     blocks[2] = layer("Scale", "scale", axis=2)
     net = Net(write_network(tmp_path / "rows", blocks, scale, inputs=[IMAGE]))
-    assert titles(net) == ["conv + norm", "scale", "relu"]
+    assert titles(net) == ["conv + norm", "scale + relu"]
     assert_right(net, images(3, 2, 6, 6))
 
 
