@@ -13,6 +13,7 @@ The way from a file to a model, module by module:
                      arithmetic, shapes, moves, reductions, resizing; windows.py and window_pads.py place windows
     supported.py     the table of all of them, and advice for those that are missing
     folding.py       nodes of constants, computed while the model is read: fold_arithmetic.py, fold_moves.py
+    image_metadata.py  preprocessing that the metadata state
     inputs.py        inputs of the graph as input blocks
     walk.py          node after node, by the rules: those of live_nodes.py; constant_node.py: the node Constant
     places_of_maxima.py  the second output of MaxPool

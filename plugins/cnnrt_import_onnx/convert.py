@@ -13,6 +13,7 @@ from cnnrt.findings import Findings
 from cnnrt.importer import ImportedModel
 from cnnrt.lazy_weights import LazyWeights
 from cnnrt_import_onnx.graph import ReadGraph, read_graph
+from cnnrt_import_onnx.image_metadata import with_metadata
 from cnnrt_import_onnx.inputs import GraphInput
 from cnnrt_import_onnx.layer_list import FoundLayer
 from cnnrt_import_onnx.names import Names
@@ -49,6 +50,7 @@ def convert(model: Any, path: Path) -> Converted:
     findings.raise_if_any()
     names = Names(findings)
     inputs = {given.name: _block(given, names.unique(given.name, "input"), graph.free) for given in graph.inputs}
+    inputs = with_metadata(inputs, model, findings)
     layers = [names.unique(_wanted(layer), layer.op.lower()) for layer in graph.layers]
     blocks, values = _blocks(graph, inputs, layers, names)
     netfile = NetFile(
