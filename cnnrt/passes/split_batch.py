@@ -26,7 +26,9 @@ WEIGHT_SECONDS = 2 / 40e9
 """What a byte of weights costs when it is read again from a shared cache; kernels may pack several bytes for one."""
 STEP_SECONDS = 3e-6
 """Beginning a layer once more."""
-CACHED = 2**21
+PART_SECONDS = 3e-5
+"""Beginning a part: windows move, and segments are called once more."""
+CACHED = 2**22
 """Bytes of a layer's values up to which a cache holds the whole batch anyway."""
 
 
@@ -113,7 +115,7 @@ def _best_cut(
     graph: Graph, shapes: Shapes, wanted: Collection[str], parts: int, resident: Callable[[WeightSource | None], bool]
 ) -> int:
     """Return the number of nodes to compute in parts; 0: none."""
-    best, most, gain = 0, 0.0, 0.0
+    best, most, gain = 0, 0.0, (1 - parts) * PART_SECONDS
     for count, node in enumerate(graph.nodes[:-1], 1):
         inputs = [shapes.values[v] for v in node.inputs]
         outputs = [shapes.values[v] for v in node.outputs]

@@ -45,6 +45,7 @@ def eager(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MEMORY_SECONDS", 1.0)
     monkeypatch.setattr(module, "WEIGHT_SECONDS", 0.0)
     monkeypatch.setattr(module, "STEP_SECONDS", 0.0)
+    monkeypatch.setattr(module, "PART_SECONDS", 0.0)
     monkeypatch.setattr(module, "CACHED", 0)
 
 
@@ -119,7 +120,7 @@ def test_large_values_and_few_weights_are_worth_it_and_the_arena_shrinks(tmp_pat
         layer("LRN", "lrn"),
         layer("Pooling", "pool", kernel_size=8, stride=8),
     ]
-    shape = (16, 2, 128, 128)
+    shape = (16, 2, 256, 256)
     parts, whole = (net(tmp_path / str(items), items, layers).prepare(shape) for items in (2, 0))
     assert any("conv to lrn: 2 items at a time, 8 times" in note for note in parts.notes)
     assert parts.memory.arena < whole.memory.arena
