@@ -6,6 +6,7 @@ from fuzz import (
     archive,
     arrays,
     caffe,
+    cuda_convnet,
     darknet,
     image,
     keras,
@@ -49,6 +50,7 @@ TARGETS = (
     pickled.THEANO,
     torch7.TARGET,
     veles.TARGET,
+    cuda_convnet.TARGET,
 )
 
 

@@ -44,6 +44,7 @@ READERS = (
     "theano",
     "torch7",
     "veles",
+    "cuda-convnet",
 )
 FIRST, INPUTS = 100, 250
 """What comes before number 100 are worst cases, which take their time: `make fuzz` reads them."""

@@ -21,6 +21,7 @@ READING = (
     "cnnrt",
     "layers/cnnrt_layers",
     "plugins/cnnrt_import_caffe",
+    "plugins/cnnrt_import_cuda_convnet",
     "plugins/cnnrt_import_keras",
     "plugins/cnnrt_import_tensorflow",
     "plugins/cnnrt_import_tflite",
