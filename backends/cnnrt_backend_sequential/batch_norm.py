@@ -96,3 +96,18 @@ def _scratch(call: LayerCall) -> Scratch:
     if needs_scratch(folded_slope(call)):
         scratch.add((_block_channels(call), _sizes(call)[2]))
     return scratch
+
+
+class ScaleAlone(ScaleChannels):
+    """Scale of channels: the same with a mean of 0."""
+
+    layer = "Scale"
+
+    def can_run(self, call: LayerCall, device: Device) -> bool | str:
+        """Take one factor and offset for each channel."""
+        return call.layer.is_affine(call.input_shapes, call.weight_shapes) or "takes one factor for each channel"
+
+    def pack(self, call: LayerCall, weights: Mapping[str, Array]) -> Packed:
+        """Return zeros, factor and offset as (3, channels, 1)."""
+        factor, offset = call.layer.affine_terms(weights)
+        return np.stack([np.zeros_like(factor), factor, offset]).astype(np.float32)[..., np.newaxis]

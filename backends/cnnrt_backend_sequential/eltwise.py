@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 CHUNK = BLOCK_BYTES // 16
 """Values in a chunk: result, scaled input and the inputs read fit the cache together."""
 
-_COMBINE: dict[str, Callable[..., Array]] = {
+COMBINE: dict[str, Callable[..., Array]] = {
     "sum": np.add,
     "prod": np.multiply,
     "max": np.maximum,
@@ -45,8 +45,8 @@ class CombineChunks(HostKernel):
     def can_run(self, call: LayerCall, device: Device) -> bool | str:
         """Decline inputs that are broadcast, and the rarer operations."""
         operation = cast("Eltwise", call.layer).operation
-        if operation not in _COMBINE:
-            return f"combines by {', '.join(_COMBINE)}, not by {operation}"
+        if operation not in COMBINE:
+            return f"combines by {', '.join(COMBINE)}, not by {operation}"
         return len(set(call.input_shapes)) == 1 or "takes inputs of equal shapes"
 
     def estimate(self, call: LayerCall, device: Device) -> float:
@@ -61,7 +61,7 @@ class CombineChunks(HostKernel):
     def bind(self, call: LayerCall) -> HostFunction:
         """Return the loop over chunks."""
         layer = cast("Eltwise", call.layer)
-        combine = _COMBINE[layer.operation]
+        combine = COMBINE[layer.operation]
         coefficients = tuple(layer.coeff) or (1.0,) * len(call.inputs)
         slope = folded_slope(call)
         scratch = self._scratch(call)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from cnnrt.backend import Kernel
 from cnnrt_backend_sequential.accuracy import CountHits
-from cnnrt_backend_sequential.batch_norm import ScaleChannels
+from cnnrt_backend_sequential.activations import ACTIVATIONS
+from cnnrt_backend_sequential.batch_norm import ScaleAlone, ScaleChannels
 from cnnrt_backend_sequential.concat import CopySlices
 from cnnrt_backend_sequential.convolution_depthwise import DepthwiseConvolution
 from cnnrt_backend_sequential.convolution_pointwise import PointwiseConvolution
 from cnnrt_backend_sequential.convolution_rows import RowsConvolution
 from cnnrt_backend_sequential.eltwise import CombineChunks
+from cnnrt_backend_sequential.eltwise_broadcast import CombineBroadcast
 from cnnrt_backend_sequential.fully_connected import MatrixProduct
 from cnnrt_backend_sequential.identity import CopyDropout, CopyFlatten
 from cnnrt_backend_sequential.lrn import NormaliseBlocks
@@ -28,11 +30,14 @@ def sequential_kernels() -> list[Kernel]:
         NormaliseBlocks(),
         MatrixProduct(),
         ScaleChannels(),
+        ScaleAlone(),
         Rectify(),
         Exponentials(),
         CountHits(),
         CopySlices(),
         CombineChunks(),
+        CombineBroadcast(),
+        *(kernel() for kernel in ACTIVATIONS),
         CopyDropout(),
         CopyFlatten(),
     ]
