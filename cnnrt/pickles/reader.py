@@ -59,14 +59,16 @@ def read_pickle(
     known: Globals = NUMPY_GLOBALS,
     persistent: Persistent | None = None,
     start: int = 0,
+    advice: str = "save arrays alone (numpy.savez, or a list of arrays)",
 ) -> Unpickled:
     """Return the pickle that begins at `start` of `data`.
 
     `known` answers each global that the file names with what stands for it; one that it does not know is never used,
-    and all of these are named in the ImportFailure. `persistent` answers persistent ids. Raises ImportFailure for
-    whatever is no pickle, or one beyond the bounds (3 million opcodes, half a million containers).
+    and all of these are named in the ImportFailure, with `advice` on what to do. `persistent` answers persistent ids.
+    Raises ImportFailure for whatever is no pickle, or one beyond the bounds (3 million opcodes, half a million
+    containers).
     """
-    machine = _Machine(memoryview(data), known, persistent, start)
+    machine = _Machine(memoryview(data), known, persistent, start, advice)
     try:
         value = machine.run()
     except PickleFault as fault:
@@ -80,11 +82,14 @@ def read_pickle(
 class _Machine:
     """The stack machine. `at` is the offset of the next byte."""
 
-    def __init__(self, data: memoryview, known: Globals, persistent: Persistent | None, start: int) -> None:
+    def __init__(
+        self, data: memoryview, known: Globals, persistent: Persistent | None, start: int, advice: str
+    ) -> None:
         self.data = data
         self.known = known
         self.persistent = persistent
         self.at = start
+        self.advice = advice
         self.stack: list[Any] = []
         self.marks: list[int] = []
         self.memo: dict[int, Any] = {}
@@ -97,7 +102,7 @@ class _Machine:
         return [
             Problem(
                 f"the pickle needs {quoted(f'{module}.{name}')}, which is not among what may be read",
-                hint="save arrays alone (numpy.savez, or a list of arrays): code of a file is never run",
+                hint=f"{self.advice}: code of a file is never run",
             )
             for module, name in list(self.unknown)[:MOST_UNKNOWN]
         ]

@@ -12,9 +12,9 @@ from typing import Any
 import attrs
 
 from cnnrt.errors import ImportFailure, ParameterFileError, Problem
-from cnnrt.pickles import PickleFault, read_pickle
+from cnnrt.pickles import PickleFault
 from cnnrt_import_pytorch.stored_tensor import Storage
-from cnnrt_import_pytorch.torch_globals import known_globals, storage_type
+from cnnrt_import_pytorch.torch_globals import read_torch_pickle, storage_type
 from netfile_spec.parameters.regular_file import open_regular
 
 MAGIC = 0x1950A86A20F9469CFC6C
@@ -57,7 +57,7 @@ def read_legacy_checkpoint(path: Path) -> Any:
 
     at, values = 0, []
     for _ in range(5):
-        read = read_pickle(data, file=str(path), known=known_globals, persistent=persistent, start=at)
+        read = read_torch_pickle(data, file=str(path), persistent=persistent, start=at)
         at = read.end
         values.append(read.value)
         if values[0] != MAGIC:

@@ -13,9 +13,9 @@ from typing import Any
 
 from cnnrt.archives import open_archive
 from cnnrt.errors import ImportFailure, Problem
-from cnnrt.pickles import PickleFault, read_pickle
+from cnnrt.pickles import PickleFault
 from cnnrt_import_pytorch.stored_tensor import Storage, StoredTensor, checked_tensor
-from cnnrt_import_pytorch.torch_globals import known_globals, storage_type
+from cnnrt_import_pytorch.torch_globals import read_torch_pickle, storage_type
 
 _MOST = 1_000_000
 
@@ -36,21 +36,21 @@ def read_tar_checkpoint(path: Path) -> Any:
             return tensors[number]
 
         data = archive.read("pickle")
-        return read_pickle(data, file=str(path), known=known_globals, persistent=persistent).value
+        return read_torch_pickle(data, file=str(path), persistent=persistent).value
 
 
 def _storages(data: bytes, path: Path) -> dict[Any, Storage]:
     found: dict[Any, Storage] = {}
     at, count = _number(data, path)
     for _ in range(count):
-        read = read_pickle(data, file=str(path), known=known_globals, start=at)
+        read = read_torch_pickle(data, file=str(path), start=at)
         key, kind = _pair(read.value, path)
         values = int.from_bytes(data[read.end : read.end + 8], "little")
         at = read.end + 8 + values * kind.nbytes
         if at > len(data):
             raise _failure(path, "ends within its storages")
         found[key] = Storage(kind, values, functools.partial(bytes, data[read.end + 8 : at]))
-    if read_pickle(data, file=str(path), known=known_globals, start=at).value:
+    if read_torch_pickle(data, file=str(path), start=at).value:
         raise _failure(path, "holds storages that are parts of others, which is not supported")
     return found
 
@@ -59,7 +59,7 @@ def _tensors(data: bytes, storages: dict[Any, Storage], path: Path) -> dict[Any,
     found: dict[Any, StoredTensor] = {}
     at, count = _number(data, path)
     for _ in range(count):
-        read = read_pickle(data, file=str(path), known=known_globals, start=at)
+        read = read_torch_pickle(data, file=str(path), start=at)
         if (
             not isinstance(read.value, tuple)
             or len(read.value) != 3
@@ -81,7 +81,7 @@ def _tensors(data: bytes, storages: dict[Any, Storage], path: Path) -> dict[Any,
 
 
 def _number(data: bytes, path: Path) -> tuple[int, int]:
-    read = read_pickle(data, file=str(path), known=known_globals)
+    read = read_torch_pickle(data, file=str(path))
     if not isinstance(read.value, int) or not 0 <= read.value <= _MOST:
         raise _failure(path, "does not say how many tensors it holds")
     return read.end, read.value

@@ -5,10 +5,11 @@ Format: `torch._utils` and `torch.serialization`.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
-from cnnrt.pickles import NUMPY_GLOBALS, Global, PickleFault, opaque
+from cnnrt.pickles import NUMPY_GLOBALS, Global, PickleFault, opaque, read_pickle
 from cnnrt_import_pytorch.stored_tensor import StoredTensor, checked_tensor
 from cnnrt_import_pytorch.value_types import (
     BFLOAT,
@@ -90,3 +91,7 @@ _TABLE: dict[tuple[str, str], Callable[..., Any]] = {
     ("torch.nn.parameter", "Parameter"): _rebuild_parameter,
     ("torch", "Size"): _size,
 }
+
+SAVE_WEIGHTS = "save the weights alone: torch.save(model.state_dict(), 'weights.pth')"
+read_torch_pickle = functools.partial(read_pickle, known=known_globals, advice=SAVE_WEIGHTS)
+"""`read_pickle` with what torch.save may name."""

@@ -10,9 +10,9 @@ from typing import Any
 
 from cnnrt.archives import Archive, open_archive
 from cnnrt.errors import ImportFailure, Problem
-from cnnrt.pickles import PickleFault, read_pickle
+from cnnrt.pickles import PickleFault
 from cnnrt_import_pytorch.stored_tensor import Storage
-from cnnrt_import_pytorch.torch_globals import known_globals, storage_type
+from cnnrt_import_pytorch.torch_globals import SAVE_WEIGHTS, read_torch_pickle, storage_type
 from netfile_spec.problems import quoted
 
 _PICKLE = "data.pkl"
@@ -36,7 +36,7 @@ def read_zip_checkpoint(path: Path) -> Any:
             return storages[key[2]]
 
         data = archive.read(f"{top}{_PICKLE}")
-        return read_pickle(data, file=str(path), known=known_globals, persistent=persistent).value
+        return read_torch_pickle(data, file=str(path), persistent=persistent).value
 
 
 def _top(archive: Archive, path: Path) -> str:
@@ -48,8 +48,7 @@ def _top(archive: Archive, path: Path) -> str:
         raise ImportFailure([Problem("is a program of torch.export", hint=hint)], file=str(path))
     if len(found) != 1 or scripted:
         what = "is a TorchScript program" if scripted else "is an archive, but not one of torch.save"
-        hint = "save the weights alone: torch.save(model.state_dict(), 'weights.pth')"
-        raise ImportFailure([Problem(what, expected="a state dict", hint=hint)], file=str(path))
+        raise ImportFailure([Problem(what, expected="a state dict", hint=SAVE_WEIGHTS)], file=str(path))
     return found[0].removesuffix(_PICKLE)
 
 
