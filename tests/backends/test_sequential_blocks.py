@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cnnrt.backend import HostKernel, Kernel
+from cnnrt.testing import kernel_checks
 from cnnrt.testing.agreement import FLOAT32
 from cnnrt.testing.case import Case, make_case
 from cnnrt.testing.kernel_run import Guarded, run_kernel
@@ -38,7 +39,7 @@ BLOCKED = [k for k in sequential_kernels() if k.layer in ("Convolution", "Poolin
 
 
 def takes(kernel: Kernel, case: Case) -> bool:
-    return kernel.can_run(case.call, DEVICE) is True
+    return kernel_checks.takes(kernel, case.call, DEVICE)
 
 
 @contextmanager
