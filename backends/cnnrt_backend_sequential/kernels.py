@@ -16,6 +16,7 @@ from cnnrt_backend_sequential.fully_connected import MatrixProduct
 from cnnrt_backend_sequential.identity import CopyDropout, CopyFlatten
 from cnnrt_backend_sequential.lrn import NormaliseBlocks
 from cnnrt_backend_sequential.pooling import SlidePooling
+from cnnrt_backend_sequential.prelu import RectifyChannels
 from cnnrt_backend_sequential.relu import Rectify
 from cnnrt_backend_sequential.softmax import Exponentials
 
@@ -32,6 +33,7 @@ def sequential_kernels() -> list[Kernel]:
         ScaleChannels(),
         ScaleAlone(),
         Rectify(),
+        RectifyChannels(),
         Exponentials(),
         CountHits(),
         CopySlices(),

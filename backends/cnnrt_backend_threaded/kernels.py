@@ -14,6 +14,7 @@ from cnnrt_backend_threaded.eltwise_broadcast import CombineBroadcast
 from cnnrt_backend_threaded.fully_connected import PanelProduct
 from cnnrt_backend_threaded.identity import CopyDropout
 from cnnrt_backend_threaded.lrn import NormaliseChannels, NormaliseWindows
+from cnnrt_backend_threaded.permute import CopyChannelsLast
 from cnnrt_backend_threaded.pooling import WindowPooling
 from cnnrt_backend_threaded.relu import Rectify
 from cnnrt_backend_threaded.reorder import Transpose
@@ -39,6 +40,7 @@ def threaded_kernels(machine: Machine | None = None) -> list[Kernel]:
         CopyRuns,
         Combine,
         CombineBroadcast,
+        CopyChannelsLast,
         NormaliseStatistics,
         ScaleChannels,
         RectifyChannels,

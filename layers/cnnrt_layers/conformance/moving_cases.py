@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from cnnrt.testing.case import Case, make_case
 from cnnrt_layers import Constant, Crop, Pad, Permute, Reshape, Slice, StridedSlice
-from cnnrt_layers.conformance.draws import SEEDS, Draw, tensor_shapes
+from cnnrt_layers.conformance.draws import SEEDS, Draw, image_shapes, tensor_shapes
 from cnnrt_layers.pad import LEAST_KEPT
 
 
@@ -61,7 +61,9 @@ def _range(mode: str, size: int) -> tuple[int, int]:
 
 @st.composite
 def permutes(draw: Draw) -> Case:
-    """Draw orders of all axes, or of the first few."""
+    """Draw orders of all axes, or of the first few; every so often images to channels last, the most common one."""
+    if draw(st.integers(0, 3)) == 0:
+        return make_case(Permute(order=(0, 2, 3, 1)), [draw(image_shapes())], seed=draw(SEEDS))
     shape = draw(tensor_shapes())
     order = draw(st.permutations(range(len(shape))))
     named = draw(st.integers(1, len(shape)))
