@@ -66,7 +66,7 @@ def pooling(layer: Any, inputs: Sequence[Array], weights: Weights) -> Array | tu
             result[:, :, row, column] = window.sum(axis=(2, 3)) / divisor
         if layer.mask:
             numbers = [r * size[1] + c for r in real[0] for c in real[1]] or [0]
-            flat = window.reshape(*window.shape[:2], -1)
+            flat = window.reshape(*window.shape[:2], math.prod(window.shape[2:]))
             found = flat.argmax(axis=2) if flat.shape[2] else np.zeros(flat.shape[:2], int)
             places[:, :, row, column] = np.array(numbers)[found]
     return (result, places) if layer.mask else result
