@@ -15,6 +15,7 @@ from cnnrt.backend import Backend, BufferSpec, Device, Kernel, Packed, Runnable,
 from cnnrt.layer import Array, Shape
 from cnnrt.layer_call import LayerCall
 from cnnrt.layouts import logical_view, physical_shape
+from cnnrt.stored_weights import HeldWeights
 from cnnrt.tensor import TensorType
 
 PERIOD = 999_983
@@ -81,7 +82,7 @@ def make_trial(
         kernel=kernel,
         inputs=slots[: len(placed.inputs)],
         outputs=slots[len(placed.inputs) : -1],
-        weights=Resident(kernel.pack(placed, weights), kernel.packed_bytes(placed)),
+        weights=Resident(kernel.pack_stored(placed, HeldWeights(weights)), kernel.packed_bytes(placed)),
         workspace=slots[-1],
     )
     specs = [*(BufferSpec(t, None) for t in tensors), BufferSpec(workspace, 0)]
@@ -122,7 +123,8 @@ def in_layout(array: Array, tensor: TensorType) -> Array:
 def random_arrays(call: LayerCall, seed: int = 0) -> tuple[list[Array], dict[str, Array]]:
     """Return normally distributed float32 inputs and weights for a call, the same for the same seed.
 
-    A weight that has a least value (`WeightSpec.least`) lies above it.
+    A weight that has a least value (`WeightSpec.least`) lies above it. Large weights are read-only and share memory:
+    their rows are windows, some steps apart, of the same numbers.
     """
     base = np.random.default_rng(seed).standard_normal(PERIOD, np.float32)
     least = {spec.name.lower(): spec.least for spec in call.layer.weights}
@@ -142,7 +144,7 @@ def random_arrays(call: LayerCall, seed: int = 0) -> tuple[list[Array], dict[str
     inputs = [values(t.shape) for t in call.inputs]
     weights = {}
     for name, tensor in call.weights.items():
-        weights[name] = values(tensor.shape)
+        weights[name] = _windows(base, tensor.shape) if math.prod(tensor.shape) > PERIOD else values(tensor.shape)
         bound = least.get(name.lower())
         if bound is not None:
             weights[name] = np.abs(weights[name]) + np.float32(bound)
@@ -157,3 +159,12 @@ def unwritten(tensor: TensorType) -> Array:
     own[...] = NAN_BYTE
     array: Array = own.view(tensor.dtype).reshape(physical_shape(tensor))
     return array
+
+
+def _windows(base: Array, shape: Shape) -> Array:
+    """Return an array of this shape whose rows (axis 0) are windows of `base`, repeated if it is shorter than a row."""
+    row = math.prod(shape[1:])
+    line = np.resize(base, row + max(base.size, shape[0]))
+    step = (line.size - row) // shape[0]
+    inner = [4 * math.prod(shape[i + 1 :]) for i in range(1, len(shape))]
+    return np.lib.stride_tricks.as_strided(line, shape, (4 * step, *inner), writeable=False)

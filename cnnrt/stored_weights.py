@@ -81,9 +81,9 @@ class HeldWeights:
         return {name: array.shape for name, array in self._weights.items()}
 
     def load(self) -> dict[str, Array]:
-        """Return them as they are."""
-        return dict(self._weights)
+        """Return them, C-contiguous."""
+        return {name: np.ascontiguousarray(array).reshape(array.shape) for name, array in self._weights.items()}
 
     def rows(self, name: str, first: int, last: int, out: Array | None = None) -> Array:
-        """Return some rows, in place."""
+        """Return some rows: in place where they are C-contiguous."""
         return np.ascontiguousarray(self._weights[name][first:last], np.float32)
