@@ -138,7 +138,7 @@ def _with_constant_layer(
         return value
     rank = 1 + value.rank
     shape = (1,) * (rank - len(constant.shape)) + constant.shape
-    fits = all(n == 1 or n == size for n, size in zip(shape[1:], value.item, strict=False))
+    fits = all(1 in (n, size) or n == size for n, size in zip(shape[1:], value.item, strict=False))
     if len(shape) != rank or shape[0] != 1 or not fits or constant.kind not in ("float", "integer"):
         return net.problem(
             place,

@@ -106,6 +106,12 @@ def of_two(net: Network, place: Place, operation: str, first: object, second: ob
     return combine(net, place, operation, first, second)
 
 
+def squared_difference(net: Network, place: Place, first: object, second: object) -> Operand:
+    """Return the square of a difference."""
+    difference = of_two(net, Place(f"{place.name}/difference", place.title), "sub", first, second)
+    return difference if failed([difference]) else of_one(net, place, "square", difference)
+
+
 def of_one(net: Network, place: Place, operation: str, operand: object) -> Operand:
     """Return a function of one operand: one of SINGLE."""
     if isinstance(operand, Constant):

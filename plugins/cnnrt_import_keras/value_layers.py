@@ -9,6 +9,7 @@ import numpy as np
 
 from cnnrt.channels_last.activations import ACTIVATIONS, activation, batch_normalisation, leaky_relu, prelu
 from cnnrt.channels_last.arithmetic import combine, limits, value_by_value
+from cnnrt.channels_last.axis_order import in_order, in_source_order
 from cnnrt.channels_last.constants import Constant, constant_of
 from cnnrt.channels_last.dense import dense
 from cnnrt.channels_last.network import Network
@@ -156,6 +157,32 @@ def normalise_batch(net: Network, layer: KerasLayer, inputs: Sequence[Flow]) -> 
     return batch_normalisation(
         net, layer.place, value, mean, variance, weights.get("gamma"), weights.get("beta"), epsilon
     )
+
+
+def normalise_items(net: Network, layer: KerasLayer, inputs: Sequence[Flow]) -> Flow:
+    """LayerNormalization along the last axis, whose values a NetFile's LayerNorm has last as well."""
+    roles = [r for r, there in (("gamma", layer.flag("scale", True)), ("beta", layer.flag("center", True))) if there]
+    weights = layer.weights(roles)
+    axes = layer.integers("axis") if layer.get("axis") is not None else (-1,)
+    value = inputs[0]
+    if weights is None or value.failed or not value.item:
+        return FAILED
+    if layer.flag("rms_scaling", False) or axes not in ((-1,), (value.rank,)):
+        return net.problem(layer.place, f"axes {list(axes)[:8]}", expected="the last axis")
+    order = value.order
+    value = in_source_order(net, layer.place, value)
+    names = {"gamma": "scale", "beta": "bias"}
+    made = {names[r]: c.weight(c.shape, lambda values: values) for r, c in weights.items()}
+    keys: dict[str, KeyValue] = {"axis": -1, "epsilon": layer.number("epsilon", 1e-3)}
+    place = layer.place if value.order == order else layer.part("last")
+    normal = net.layer(place, "LayerNorm", [value], keys, made, item=value.item)
+    return net.same(layer.place, in_order(net, layer.place, normal, order)) if place != layer.place else normal
+
+
+def scale_channels(net: Network, layer: KerasLayer, inputs: Sequence[Flow]) -> Flow:
+    """LayerScale of keras.applications' ConvNeXt: a factor for each channel."""
+    weights = layer.weights(("gamma",))
+    return FAILED if weights is None else combine(net, layer.place, "prod", inputs[0], weights["gamma"])
 
 
 def rescale(net: Network, layer: KerasLayer, inputs: Sequence[Flow]) -> Flow:

@@ -76,13 +76,8 @@ def power(context: Context, node: Node, inputs: Sequence[Operand]) -> Result:
 
 
 def squared_difference(context: Context, node: Node, inputs: Sequence[Operand]) -> Result:
-    """SquaredDifference of constants: other graphs are in training mode."""
-    if all(isinstance(i, Constant) for i in inputs):
-        constants = [i for i in inputs if isinstance(i, Constant)]
-        return operands.compute(context.net, node.place, lambda a, b: np.square(a - b), constants)
-    return context.net.problem(
-        node.place, "it measures the batch's variance", hint="save the model in inference mode (training=False)"
-    )
+    """SquaredDifference."""
+    return operands.squared_difference(context.net, node.place, inputs[0], inputs[1])
 
 
 def total(context: Context, node: Node, inputs: Sequence[Operand]) -> Result:

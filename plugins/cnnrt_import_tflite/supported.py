@@ -54,6 +54,7 @@ RULES: dict[str, Rule] = {
     "SPACE_TO_BATCH_ND": Rule(window_rules.take_apart, 3, 3),
     "SPLIT": Rule(arranging_rules.split, 2, 2),
     "SPLIT_V": Rule(arranging_rules.split, 3, 3),
+    "SQUARED_DIFFERENCE": Rule(value_rules.squared_difference, 2, 2),
     "SQUEEZE": Rule(arranging_rules.squeeze),
     "STRIDED_SLICE": Rule(arranging_rules.slice_strided, 4, 4),
     "TILE": Rule(arranging_rules.repeat, 2, 2),

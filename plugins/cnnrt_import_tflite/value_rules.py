@@ -46,6 +46,11 @@ def pair(context: Context, operator: Operator, inputs: Sequence[Operand]) -> Res
     return context.fused(operator, 0, made) if isinstance(made, Flow) else made
 
 
+def squared_difference(context: Context, operator: Operator, inputs: Sequence[Operand]) -> Result:
+    """SQUARED_DIFFERENCE."""
+    return operands.squared_difference(context.net, operator.place, inputs[0], inputs[1])
+
+
 def single(context: Context, operator: Operator, inputs: Sequence[Operand]) -> Result:
     """Functions of one operand."""
     return operands.of_one(context.net, operator.place, _SINGLE[operator.op], inputs[0])

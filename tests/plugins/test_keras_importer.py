@@ -113,6 +113,11 @@ CASES: dict[str, tuple[dict[str, Any], Sequence[Array], Callable[[Array], Array]
         [STATS[1], STATS[2], STATS[3]],
         lambda x: (x - STATS[2]) / np.sqrt(STATS[3] + 0.01) + STATS[1],
     ),
+    "normalisation of each pixel": (
+        layer("LayerNormalization", "y", axis=[-1], epsilon=0.01),
+        [STATS[0], STATS[1]],
+        lambda x: (x - x.mean(-1, keepdims=True)) / np.sqrt(x.var(-1, keepdims=True) + 0.01) * STATS[0] + STATS[1],
+    ),
     "a dense layer along the last axis": (
         layer("Dense", "y", activation="tanh"),
         [values(4, 3, seed=5), values(3, seed=6)],

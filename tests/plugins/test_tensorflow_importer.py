@@ -226,6 +226,16 @@ CASES: dict[str, Case] = {
         + node("DepthToSpace", "y", "c", block_size=2),
         lambda x: x.repeat(2, 1).repeat(2, 2),
     ),
+    "a constant that repeats the value": (
+        constants({"axis": numbers(3), "c": values(3, seed=8)})
+        + node("Max", "m", "x", "axis", keep_dims=True)
+        + node("Mul", "y", "m", "c"),
+        lambda x: x.max(3, keepdims=True) * values(3, seed=8),
+    ),
+    "the square of a difference": (
+        node("Relu", "r", "x") + node("SquaredDifference", "y", "r", "x"),
+        lambda x: np.minimum(x, 0) ** 2,
+    ),
     "pieces of channels": (
         constants({"axis": np.array(3, np.int32)})
         + node("Split", "s", "axis", "x", num_split=3)
