@@ -123,3 +123,11 @@ def nearest(name: str, known: Sequence[str]) -> str:
         return f"did you mean {close!r}?"
     shown = ", ".join(k[:_LONGEST_SHOWN] for k in known[:12]) + (", ..." if len(known) > 12 else "")
     return f"known: {shown}" if known else "there are none"
+
+
+def free_name(name: str, taken: set[str]) -> str:
+    """Return a name like `name` that is not among those taken, and add it to them: layers may be called anything."""
+    while name in taken:
+        name += "'"
+    taken.add(name)
+    return name

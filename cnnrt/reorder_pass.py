@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import attrs
 
 from cnnrt.backend import Device
-from cnnrt.graph import Node
+from cnnrt.graph import Node, free_name
 from cnnrt.layer_call import LayerCall
 from cnnrt.layouts import Reorder, ReorderKernel, same_bytes
 from cnnrt.passes.split_batch import JoinItems
@@ -48,10 +48,10 @@ def insert_reorders(
             return value
         if (value, layout) not in copies:
             source = types[value]
-            name = copies[value, layout] = _free(f"{value} ({layout})", taken)
+            name = copies[value, layout] = free_name(f"{value} ({layout})", taken)
             types[name] = attrs.evolve(source, layout=layout)
             layer = Reorder(source=source.layout, target=layout)
-            node = Node(_free(f"reorder {value} to {layout}", taken), layer, (value,), (name,))
+            node = Node(free_name(f"reorder {value} to {layout}", taken), layer, (value,), (name,))
             reorder = _placed_reorder(node, LayerCall(layer, (source,), (types[name],)), (reader, devices[value]), host)
             devices[name] = reorder.device
             done.append(reorder)
@@ -93,10 +93,3 @@ def _placed_reorder(node: Node, call: LayerCall, devices: Sequence[Device], host
             if kernel.backend == device.backend and kernel.can_run(call, device) is True:
                 return Placed(node, call, device, kernel, why)
     return Placed(node, call, CORE, ReorderKernel(), why)
-
-
-def _free(name: str, taken: set[str]) -> str:
-    while name in taken:  # layers may be called anything
-        name += "'"
-    taken.add(name)
-    return name

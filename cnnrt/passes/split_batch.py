@@ -15,7 +15,7 @@ from typing import ClassVar
 
 import attrs
 
-from cnnrt.graph import Graph, Node
+from cnnrt.graph import Graph, Node, free_name
 from cnnrt.layer import Array, Layer, Shape
 from cnnrt.shapes import Shapes
 from cnnrt.weights import WeightSource
@@ -86,14 +86,14 @@ def split_batch(
     nodes: list[Node] = []
     renamed: dict[str, str] = {}
     for value in _read_from_outside(first):
-        renamed[value] = _free(f"{value} (part)", taken)
-        nodes.append(Node(_free(f"part of {value}", taken), TakeItems(items=items), (value,), (renamed[value],)))
+        renamed[value] = free_name(f"{value} (part)", taken)
+        nodes.append(Node(free_name(f"part of {value}", taken), TakeItems(items=items), (value,), (renamed[value],)))
         values[renamed[value]] = (items, *shapes.values[value][1:])
     for node in first:
         nodes.append(attrs.evolve(node, inputs=tuple(renamed.get(v, v) for v in node.inputs)))
         values.update({v: (items, *shapes.values[v][1:]) for v in node.outputs})
-    whole = _free(f"{crossing} (batch)", taken)
-    nodes.append(Node(_free(f"batch of {crossing}", taken), JoinItems(parts=parts), (crossing,), (whole,)))
+    whole = free_name(f"{crossing} (batch)", taken)
+    nodes.append(Node(free_name(f"batch of {crossing}", taken), JoinItems(parts=parts), (crossing,), (whole,)))
     values[whole] = shapes.values[crossing]
     nodes += [attrs.evolve(node, inputs=tuple(whole if v == crossing else v for v in node.inputs)) for node in behind]
     weights.update({node.name: {} for node in nodes if isinstance(node.layer, TakeItems | JoinItems)})
@@ -143,10 +143,3 @@ def _read_from_outside(nodes: Sequence[Node]) -> list[str]:
     """Return the values that these nodes read and none of them gives, in order."""
     given = {v for node in nodes for v in node.outputs}
     return list(dict.fromkeys(v for node in nodes for v in node.inputs if v not in given))
-
-
-def _free(name: str, taken: set[str]) -> str:
-    while name in taken:  # layers may be called anything
-        name += "'"
-    taken.add(name)
-    return name
