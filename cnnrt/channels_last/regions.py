@@ -135,6 +135,9 @@ def strided_slice(net: Network, place: Place, value: Flow, cuts: Sequence[tuple[
         return value
     if value.sizes is None:
         return net.unknown_shape(place)
+    if len(cuts) != value.rank:
+        shown = shape_words((None, *value.sizes))
+        return net.problem(place, f"it cuts {len(cuts)} axes of a value of shape {shown}")
     named = []
     for axis, (start, end, step) in enumerate(cuts):
         taken = range(*slice(start, end, step).indices(value.sizes[axis]))

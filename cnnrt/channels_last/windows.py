@@ -45,7 +45,7 @@ def convolution(
     channels = value.item[value.order[0]] if value.item else None
     keys = _keys(net, place, value, sliding, (extent[0], extent[1]))
     if channels is not None and channels != taken:
-        if channels % taken or outputs % (channels // taken):
+        if channels < taken or channels % taken or outputs % (channels // taken):
             return net.problem(place, f"kernels for {taken} channels of an image that has {channels}")
         keys["group"] = channels // taken
     weight = kernels.weight(shape, lambda k: k.transpose(to_oihw), to_oihw)

@@ -340,6 +340,14 @@ def test_configurations_that_are_no_model(tmp_path: Path, config: dict[str, Any]
     assert said in problems(save_h5(tmp_path / "bad.h5", config, {}))
 
 
+@pytest.mark.parametrize("kind", ["Conv2D", "Cropping2D", "ZeroPadding2D", "UpSampling2D", "GlobalMaxPooling2D"])
+def test_layers_of_images_refuse_what_is_none(tmp_path: Path, kind: str) -> None:
+    config = sequential([layer(kind, "y", use_bias=False)], (12,))
+    assert f'layer "y" ({kind})' in problems(
+        save_h5(tmp_path / "flat.h5", config, {"y": [K] if kind == "Conv2D" else []})
+    )
+
+
 def test_files_that_are_something_else(tmp_path: Path) -> None:
     file = tmp_path / "model.h5"
     for content, said in ((b"", "not an HDF5 file"), (b"\x89HDF\r\n\x1a\n" + bytes(200), "cannot be read as HDF5")):
