@@ -24,7 +24,7 @@ Child = subprocess.Popen[bytes]
 
 
 class CompileFailure(Exception):
-    """A child gave no image: it is gone, or could not compile the module."""
+    """A child gave no image: it is gone, could not compile the module, or nobody could be sent to ask it."""
 
 
 def children_possible() -> bool:
@@ -34,18 +34,31 @@ def children_possible() -> bool:
 
 
 class CompileChildren:
-    """Some children; use as a context manager, whose end waits for them."""
+    """Up to `count` children; use as a context manager, whose end waits for them.
+
+    Raises OSError where the system starts none at all.
+    """
 
     def __init__(self, count: int) -> None:
-        self._children = [_start() for _ in range(count)]
+        self._children: list[Child] = []
+        for _ in range(count):
+            try:
+                self._children.append(_start())
+            except OSError:
+                if not self._children:
+                    raise
+                break
         self._idle: queue.SimpleQueue[Child] = queue.SimpleQueue()
         for child in self._children:
             self._idle.put(child)
         self._threads = ThreadPoolExecutor(count, "cnnrt-compiling")
 
     def compile(self, text: str, target: Target, names: Sequence[str]) -> Future[CodeImage]:
-        """Return what will be the module's image; its error is CompileFailure."""
-        return self._threads.submit(self._compile, text, target, names)
+        """Return what will be the module's image; its error is CompileFailure, as where no thread can be started."""
+        try:
+            return self._threads.submit(self._compile, text, target, names)
+        except RuntimeError as error:
+            raise CompileFailure(str(error)) from error
 
     def __enter__(self) -> Self:
         return self

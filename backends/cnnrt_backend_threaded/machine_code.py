@@ -67,7 +67,7 @@ def compile_ahead(requests: Iterable[CodeRequest], processes: int) -> None:
         if len(missing) < WORTH_CHILDREN or not children_possible():
             return
         started = time.perf_counter()
-        with suppress(OSError), CompileChildren(min(processes, len(missing))) as children:
+        with suppress(OSError, CompileFailure), CompileChildren(min(processes, len(missing))) as children:
             for request, disk_key, image in list(_begun(missing, children)):
                 with suppress(CompileFailure):
                     _functions[request.target, request.key] = _kept(image.result(), disk_key)

@@ -71,11 +71,19 @@ def common_lanes(width: int) -> int:
 
 
 def for_each(function: Callable[[T], None], pieces: Sequence[T], threads: int, nbytes: int) -> None:
-    """Call a function with each piece, on several threads if there is enough to do; a failure is raised."""
-    if threads == 1 or len(pieces) <= 1 or nbytes < SMALL:
-        for piece in pieces:
-            function(piece)
-        return
-    with ThreadPoolExecutor(min(threads, len(pieces)), "cnnrt-packing") as pool:
-        for _ in pool.map(function, pieces):
-            pass
+    """Call a function with each piece, on several threads if there is enough to do; a failure is raised.
+
+    Where the system starts no thread, this one does everything: the same once more does no harm.
+    """
+    if threads > 1 and len(pieces) > 1 and nbytes >= SMALL:
+        with ThreadPoolExecutor(min(threads, len(pieces)), "cnnrt-packing") as pool:
+            try:
+                begun = [pool.submit(function, piece) for piece in pieces]
+            except RuntimeError:
+                pool.shutdown(cancel_futures=True)
+            else:
+                for future in begun:
+                    future.result()
+                return
+    for piece in pieces:
+        function(piece)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import sys
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -98,6 +99,32 @@ def test_a_system_that_starts_no_processes_is_no_obstacle(monkeypatch: pytest.Mo
     monkeypatch.setattr(compile_children.subprocess, "Popen", refuse)
     wanted = requests()
     compile_ahead(wanted, 2)
+    assert all(function_addresses(request)["kernel"] for request in wanted)
+
+
+def test_a_system_that_starts_one_process_only_is_content_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    popen, started = compile_children.subprocess.Popen, []
+
+    def once(*arguments: Any, **named: Any) -> Any:
+        if started:
+            raise BlockingIOError("no more processes")
+        started.append(popen(*arguments, **named))
+        return started[0]
+
+    monkeypatch.setattr(compile_children.subprocess, "Popen", once)
+    compile_ahead(requests(), 2)
+    assert len(machine_code._functions) == COUNT
+    assert started[0].poll() == 0
+
+
+def test_a_system_that_starts_no_threads_is_no_obstacle(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    wanted = requests()
+    compile_ahead(wanted, 2)
+    assert not machine_code._functions
     assert all(function_addresses(request)["kernel"] for request in wanted)
 
 

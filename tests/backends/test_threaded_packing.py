@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import tracemalloc
 from pathlib import Path
 
@@ -131,3 +132,13 @@ def test_a_failure_in_a_thread_is_raised() -> None:
 
     with pytest.raises(ValueError, match="piece 0"):
         for_each(fail, range(8), 2, 1 << 30)
+
+
+def test_one_thread_does_everything_where_no_other_can_be_started(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    done: list[int] = []
+    for_each(done.append, range(8), 2, 1 << 30)
+    assert done == list(range(8))
