@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from cnnrt_import_veles.conformance import dense, package_of, written
+from cnnrt_import_veles.conformance import convolution, dense, package_of, pooling, unit, written
 from cnnrt_import_veles.importer import VelesImporter
 from cnnrt_import_veles.units import SUPPORTED
 from fuzz.mutations import mutated
@@ -24,24 +24,35 @@ _WORDS = ("@w", "null", "[", "{", "9" * 400, '"units"', '"links"', "-1", "1e999"
 
 
 def _unit(random: Random, number: int, count: int) -> dict[str, Any]:
-    kind = random.choice((*SUPPORTED, "Conv", ""))
+    kind = random.choice((*SUPPORTED, "Deconv", ""))
     links = [number + 1] if number + 1 < count else []
     if random.random() < 0.1:
         links = [random.choice((0, 99))]
-    layer = random.choice(("", "2"))
-    unit = dense(kind, f"w{layer}", f"b{layer}", *links)
+    made = _stated(random, kind, links)
     if random.random() < 0.2:
-        unit[random.choice(("class", "data", "links"))] = copy(random.choice(_ODD))
-    if random.random() < 0.2 and isinstance(unit["data"], dict):
-        unit["data"][random.choice(("weights", "bias", "include_bias", "weights_transposed"))] = copy(
-            random.choice(_ODD)
-        )
-    return unit
+        made[random.choice(("class", "data", "links"))] = copy(random.choice(_ODD))
+    if random.random() < 0.2 and isinstance(made["data"], dict):
+        key = random.choice((*made["data"], "weights", "bias", "include_bias", "weights_transposed"))
+        made["data"][key] = copy(random.choice(_ODD))
+    return made
+
+
+def _stated(random: Random, kind: str, links: list[int]) -> dict[str, Any]:
+    """Return a unit of this kind with what the kind states."""
+    if kind.startswith("Conv"):
+        return convolution(kind, "k", "b", *links, padding=[random.randrange(3) for _ in range(4)])
+    if kind.endswith("Pooling"):
+        return pooling(kind, *links)
+    if kind.startswith("All2All"):
+        layer = random.choice(("", "2"))
+        return dense(kind, f"w{layer}", f"b{layer}", *links)
+    return unit(kind, *links, padding=[1, 0, 1, 0], factor=random.choice((2, 0.5)), n=random.randrange(6))
 
 
 def _make(random: Random) -> bytes:
     """Return contents.json and w.npy as JSON; an archive is made of them where they are read."""
     arrays = {"w": np.zeros((4, 6), "<f2"), "b": np.zeros(4, "<f4"), "w2": np.zeros((3, 4)), "b2": np.zeros(3, "|u1")}
+    arrays["k"] = np.zeros((4, 9 * random.choice((1, 4))), "<f4")
     count = random.choice((0, 1, 1, 2, 2, 3))
     files = package_of([_unit(random, number, count) for number in range(count)], arrays)
     if random.random() < 0.4:
@@ -74,5 +85,5 @@ TARGET = Target(
     _prepare,
     _make,
     _read,
-    ("plugins/cnnrt_import_veles/contents.py", "plugins/cnnrt_import_veles/units.py"),
+    tuple(f"plugins/cnnrt_import_veles/{name}.py" for name in ("contents", "images", "reading", "units")),
 )

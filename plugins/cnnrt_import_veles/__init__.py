@@ -2,7 +2,9 @@
 
 importer.py     VelesImporter: which archives are VELES's, and the path from a package to an ImportedModel
 contents.py     contents.json: units with their data and links, checked; arrays beside it
-units.py        each unit as layers of a NetFile
+units.py        the table of units; dense ones and activations as layers of a NetFile
+images.py       those that see images: convolution, pooling, normalisation, cutting
+reading.py      a unit while it is read: its data, checked
 """
 
 from __future__ import annotations

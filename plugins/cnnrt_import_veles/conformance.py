@@ -18,7 +18,7 @@ from cnnrt_import_veles.importer import VelesImporter
 
 
 class VelesSuite(ImporterSuite):
-    """Two dense units, in both kinds of archive."""
+    """Two dense units in both kinds of archive, and a small convolutional network."""
 
     importer = VelesImporter()
 
@@ -27,15 +27,40 @@ class VelesSuite(ImporterSuite):
         random = np.random.default_rng(0)
         arrays = {name: random.standard_normal(shape).astype(np.float16) for name, shape in _SHAPES.items()}
         package = package_of([dense("All2AllTanh", "w0", "b0", 1), dense("All2AllSoftmax", "w1", "b1")], arrays)
-        return [[written(folder / name, package)] for name in ("small.zip", "small.tar.gz")]
+        files = [[written(folder / name, package)] for name in ("small.zip", "small.tar.gz")]
+        shapes = {"k": (3, 18), "kb": (3,), "m": (5, 27), "mb": (5,)}
+        arrays = {name: random.standard_normal(shape).astype(np.float32) for name, shape in shapes.items()}
+        images = [
+            convolution("ConvStrictRELU", "k", "kb", 1, padding=[1, 1, 1, 1]),
+            pooling("MaxPooling", 2),
+            unit("LRNormalizerForward", 3, alpha=1e-3, n=3),
+            dense("All2AllSoftmax", "m", "mb"),
+        ]
+        return [*files, [written(folder / "images.zip", package_of(images, arrays))]]
 
 
 _SHAPES: Mapping[str, tuple[int, ...]] = {"w0": (4, 6), "b0": (4,), "w1": (3, 4), "b1": (3,)}
 
 
 def dense(kind: str, weights: str, bias: str, /, *links: int, **data: Any) -> dict[str, Any]:
-    """Return a unit as contents.json has it."""
+    """Return a dense unit as contents.json has it."""
     data = {"weights": f"@{weights}", "bias": f"@{bias}", "include_bias": True, "weights_transposed": False, **data}
+    return unit(kind, *links, **data)
+
+
+def convolution(kind: str, weights: str, bias: str, /, *links: int, **data: Any) -> dict[str, Any]:
+    """Return a convolution by 3 by 3."""
+    data = {"kx": 3, "ky": 3, "padding": [0, 0, 0, 0], "sliding": [1, 1], **data}
+    return dense(kind, weights, bias, *links, **data)
+
+
+def pooling(kind: str, /, *links: int, **data: Any) -> dict[str, Any]:
+    """Return a pooling of 2 by 2."""
+    return unit(kind, *links, **{"kx": 2, "ky": 2, "sliding": [2, 2], **data})
+
+
+def unit(kind: str, /, *links: int, **data: Any) -> dict[str, Any]:
+    """Return a unit with this data, whose output the units `links` read."""
     return {"class": {"name": kind, "uuid": ""}, "data": data, "links": list(links)}
 
 

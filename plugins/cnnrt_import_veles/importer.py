@@ -37,6 +37,7 @@ class VelesImporter(Importer):
         from cnnrt.archives import open_archive
         from cnnrt.model_builder import ModelBuilder
         from cnnrt_import_veles.contents import read_units
+        from cnnrt_import_veles.reading import Given
         from cnnrt_import_veles.units import add_unit
 
         if len(files) != 1:
@@ -46,8 +47,8 @@ class VelesImporter(Importer):
         model = ModelBuilder(str(files[0]))
         with open_archive(files[0]) as archive:
             name, units = read_units(archive)
-            data = model.input("data", None)
-            given: dict[int, str] = {}
+            data = Given(model.input("data", None))
+            given: dict[int, Given] = {}
             for unit in units:
                 bottoms = [given[source] for source in unit.sources] or [data]
                 given[unit.number] = add_unit(unit, bottoms, model)

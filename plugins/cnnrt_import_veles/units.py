@@ -1,16 +1,27 @@
-"""Each unit as layers. Source: veles.znicz (all2all.py, activation.py): the formulas of activations are its own."""
+"""Each unit as layers. Source: veles.znicz (all2all.py, conv.py, activation.py, ...): its formulas, names and layouts.
+
+Images of VELES are (rows, columns, channels), those of a NetFile (channels, rows, columns): kernels are turned, and
+a dense unit behind an image reads it permuted, since no unit says how many rows and columns there are.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
-import numpy as np
-
-from cnnrt.layer import Array
-from cnnrt.model_builder import UNKNOWN, ModelBuilder
+from cnnrt.model_builder import ModelBuilder
 from cnnrt_import_veles.contents import Unit
+from cnnrt_import_veles.images import AVERAGE_POOLING, MAX_POOLING, NORM, convolution, cut, normalised, pooled
+from cnnrt_import_veles.reading import UNKNOWN_VALUE, Given, Reading
 from netfile_spec import Value
-from netfile_spec.problems import quoted
+
+
+def multiplied(reading: Reading) -> Given:
+    """Return the value times a number (ForwardMul)."""
+    factor = reading.number("factor")
+    if factor is None:
+        return UNKNOWN_VALUE
+    return Given(reading.layer("Power", "mul", {"scale": factor}), reading.bottom.channels)
+
 
 # znicz's tanh is scaled (LeCun 1998), and what it calls RELU is a softplus.
 _ACTIVATIONS: Mapping[str, tuple[str, Mapping[str, Value]] | None] = {
@@ -19,57 +30,57 @@ _ACTIVATIONS: Mapping[str, tuple[str, Mapping[str, Value]] | None] = {
     "RELU": ("Softplus", {}),
     "StrictRELU": ("ReLU", {}),
     "Sigmoid": ("Sigmoid", {}),
-    "Softmax": ("Softmax", {}),
 }
-_DENSE = "All2All"
-SUPPORTED = (*(f"{_DENSE}{name}" for name in _ACTIVATIONS), *(f"Forward{name}" for name in _ACTIVATIONS if name))
+_SOFTMAX = ("Softmax", dict[str, Value]())
+_DENSE, _CONVOLUTION = "All2All", "Conv"
+_OTHERS: Mapping[str, Callable[[Reading], Given]] = {
+    MAX_POOLING: pooled,
+    AVERAGE_POOLING: pooled,
+    NORM: normalised,
+    "Cutter": cut,
+    "DropoutForward": lambda reading: reading.bottom,
+    "ForwardMul": multiplied,
+}
+SUPPORTED = (
+    *(f"{_DENSE}{name}" for name in (*_ACTIVATIONS, "Softmax")),
+    *(f"{_CONVOLUTION}{name}" for name in _ACTIVATIONS),
+    *(f"Forward{name}" for name in (*_ACTIVATIONS, "Softmax") if name),
+    *_OTHERS,
+)
 
 
-def add_unit(unit: Unit, bottoms: list[str], model: ModelBuilder) -> str:
-    """Add a unit's layers; return the name of what it gives."""
+def add_unit(unit: Unit, bottoms: list[Given], model: ModelBuilder) -> Given:
+    """Add a unit's layers; return what it gives."""
     place = f"unit {unit.number} ({unit.type[:60] or 'without a class'})"
     if unit.type not in SUPPORTED:
-        return model.problem(place, "it is not supported", hint=f"supported are {', '.join(SUPPORTED)}")
+        return Given(model.problem(place, "it is not supported", hint=f"supported are {', '.join(SUPPORTED)}"))
     if len(bottoms) != 1:
-        return model.problem(place, f"it reads {len(bottoms)} values", expected="one")
+        return Given(model.problem(place, f"it reads {len(bottoms)} values", expected="one"))
+    reading = Reading(unit, place, bottoms[0], model)
+    if unit.type in _OTHERS:
+        return _OTHERS[unit.type](reading)
     if unit.type.startswith("Forward"):
-        return _activation(unit, unit.type.removeprefix("Forward"), bottoms[0], model)
-    given = _dense(unit, place, bottoms[0], model)
-    return given if given == UNKNOWN else _activation(unit, unit.type.removeprefix(_DENSE), given, model)
+        return _activation(reading, unit.type.removeprefix("Forward"), bottoms[0])
+    if unit.type.startswith(_DENSE):
+        return _activation(reading, unit.type.removeprefix(_DENSE), _dense(reading))
+    return _activation(reading, unit.type.removeprefix(_CONVOLUTION), convolution(reading))
 
 
-def _activation(unit: Unit, name: str, bottom: str, model: ModelBuilder) -> str:
-    kind = _ACTIVATIONS[name]
-    return bottom if kind is None else model.layer(kind[0], f"{name.lower()}{unit.number}", [bottom], kind[1])
+def _activation(reading: Reading, name: str, given: Given) -> Given:
+    kind = _SOFTMAX if name == "Softmax" else _ACTIVATIONS[name]
+    if kind is None:
+        return given
+    return Given(reading.layer(kind[0], name.lower(), kind[1], bottom=given.name), given.channels)
 
 
-def _dense(unit: Unit, place: str, bottom: str, model: ModelBuilder) -> str:
-    weight = _weight(unit, place, "weights", 2, model)
-    if weight is None:
-        return UNKNOWN
-    if unit.data.get("weights_transposed") is True:
-        weight = np.ascontiguousarray(weight.T)
-    weights = {"weight": weight}
-    if unit.data.get("include_bias", True) is not False:
-        bias = _weight(unit, place, "bias", 1, model)
-        if bias is None:
-            return UNKNOWN
-        if len(bias) != len(weight):
-            return model.problem(place, f"{len(bias)} biases for {len(weight)} outputs", expected="one for each")
-        weights["bias"] = bias
-    return model.layer("FullyConnected", f"all2all{unit.number}", [bottom], {}, weights)
-
-
-def _weight(unit: Unit, place: str, key: str, rank: int, model: ModelBuilder) -> Array | None:
-    reference = unit.data.get(key)
-    if not isinstance(reference, str) or not reference.startswith("@"):
-        model.problem(place, f"its {key} is no reference to an array", expected=f'"{key}": "@name"')
-        return None
-    array = unit.read(reference[1:])
-    if array.ndim != rank or array.dtype.kind not in "fiu" or not array.size:
-        model.problem(
-            place, f"its {key} ({quoted(reference)}) has {array.ndim} dimensions", expected=f"{rank}, of numbers"
-        )
-        return None
-    with np.errstate(all="ignore"):
-        return np.ascontiguousarray(array, np.float32)
+def _dense(reading: Reading) -> Given:
+    weight = reading.matrix()
+    weights = None if weight is None else reading.with_bias(weight)
+    if weight is None or weights is None:
+        return UNKNOWN_VALUE
+    bottom, channels, features = reading.bottom.name, reading.bottom.channels, weight.shape[1]
+    if channels is not None and features % channels:
+        return reading.problem(f"its weights are for {features} features of images of {channels} channels")
+    if channels not in (None, 1, features):
+        bottom = reading.layer("Permute", "channels_last", {"order": (0, 2, 3, 1)})
+    return Given(reading.layer("FullyConnected", "all2all", weights=weights, bottom=bottom))
