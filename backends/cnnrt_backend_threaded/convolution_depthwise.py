@@ -8,11 +8,11 @@ from cnnrt.backend import Device, Packed
 from cnnrt.layer import Array
 from cnnrt.layer_call import LayerCall
 from cnnrt_backend_threaded.aligned import aligned_floats
-from cnnrt_backend_threaded.convolution_geometry import convolution_geometry
 from cnnrt_backend_threaded.cost_model import product_seconds
 from cnnrt_backend_threaded.emitter import Code, Index, Value
 from cnnrt_backend_threaded.native_kernel import FOLDS, NativeKernel, apply_folded
 from cnnrt_backend_threaded.window_walk import Axis, channel_groups, meeting, over_positions
+from cnnrt_layers.convolution_geometry import convolution_geometry
 
 
 class DepthwiseConvolution(NativeKernel):

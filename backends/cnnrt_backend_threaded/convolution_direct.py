@@ -18,7 +18,6 @@ from cnnrt.backend import Device, Packed, StoredWeights, Tunable, Tuning
 from cnnrt.layer import Array
 from cnnrt.layer_call import LayerCall
 from cnnrt.stored_weights import HeldWeights
-from cnnrt_backend_threaded.convolution_geometry import ConvolutionGeometry, convolution_geometry
 from cnnrt_backend_threaded.cost_model import product_seconds
 from cnnrt_backend_threaded.emitter import FLOATS, I64, Code, Index, Value
 from cnnrt_backend_threaded.machine_code import CodeRequest
@@ -27,6 +26,7 @@ from cnnrt_backend_threaded.packing_code import packing_request
 from cnnrt_backend_threaded.register_tile import ALL_VECTORS, Tile, add_products, choose_tile
 from cnnrt_backend_threaded.target import Machine
 from cnnrt_backend_threaded.weight_packing import common_lanes, pack_panels
+from cnnrt_layers.convolution_geometry import ConvolutionGeometry, convolution_geometry
 
 LINE = 16
 """Floats of a cache line."""

@@ -21,7 +21,6 @@ from cnnrt.backend import Device, Packed, Tunable, Tuning
 from cnnrt.layer import Array
 from cnnrt.layer_call import LayerCall
 from cnnrt_backend_threaded.aligned import aligned_floats
-from cnnrt_backend_threaded.convolution_geometry import convolution_geometry
 from cnnrt_backend_threaded.cost_model import product_seconds
 from cnnrt_backend_threaded.emitter import FLOATS, I64, Code, Index, Value
 from cnnrt_backend_threaded.machine_code import CodeRequest
@@ -29,11 +28,12 @@ from cnnrt_backend_threaded.native_kernel import FOLDS, NativeKernel, apply_fold
 from cnnrt_backend_threaded.packing_code import packing_request
 from cnnrt_backend_threaded.register_tile import add_products, cycles
 from cnnrt_backend_threaded.weight_packing import common_lanes, for_each
-from cnnrt_backend_threaded.winograd_matrices import Filtering, matrices
 from cnnrt_backend_threaded.winograd_packing import transform_panel, transform_request
 from cnnrt_backend_threaded.winograd_plan import CACHE_PERCENT, VECTORS, WinogradPlan, plan_blocks
 from cnnrt_backend_threaded.winograd_tiles import place_of, read_tile, write_tile
 from cnnrt_backend_threaded.winograd_transform import apply_both_ways
+from cnnrt_layers.convolution_geometry import convolution_geometry
+from cnnrt_layers.winograd_matrices import Filtering, matrices
 
 BLOCK = 128
 """Channels whose products are summed up in one go."""

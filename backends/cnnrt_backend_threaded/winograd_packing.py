@@ -21,7 +21,7 @@ from cnnrt_backend_threaded.emitter import Code, Value
 from cnnrt_backend_threaded.machine_code import CodeRequest, function_addresses
 from cnnrt_backend_threaded.target import Target, host_target
 from cnnrt_backend_threaded.weight_packing import common_lanes, pack_panel
-from cnnrt_backend_threaded.winograd_matrices import Filtering, matrices
+from cnnrt_layers.winograd_matrices import Filtering, matrices
 
 
 def transform_panel(filtering: Filtering, filters: Array, panel: Array) -> None:

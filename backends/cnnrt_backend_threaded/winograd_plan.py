@@ -16,10 +16,10 @@ import math
 
 import attrs
 
-from cnnrt_backend_threaded.convolution_geometry import ConvolutionGeometry
 from cnnrt_backend_threaded.register_tile import most_pixels
 from cnnrt_backend_threaded.target import Machine
-from cnnrt_backend_threaded.winograd_matrices import Filtering
+from cnnrt_layers.convolution_geometry import ConvolutionGeometry
+from cnnrt_layers.winograd_matrices import Filtering
 
 VECTORS = 2
 """Of a panel."""

@@ -10,8 +10,8 @@ from collections.abc import Callable
 import attrs
 
 from cnnrt_backend_threaded.emitter import Code, Index, Value
-from cnnrt_backend_threaded.winograd_matrices import Filtering
 from cnnrt_backend_threaded.winograd_plan import WinogradPlan
+from cnnrt_layers.winograd_matrices import Filtering
 
 
 @attrs.frozen

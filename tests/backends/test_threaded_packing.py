@@ -19,9 +19,9 @@ from cnnrt.weights import weight_source
 from cnnrt_backend_threaded import weight_packing
 from cnnrt_backend_threaded.convolution_winograd import WinogradFive, WinogradThree
 from cnnrt_backend_threaded.weight_packing import for_each, pack_panels
-from cnnrt_backend_threaded.winograd_matrices import Filtering, matrices
 from cnnrt_backend_threaded.winograd_packing import transform_panel
 from cnnrt_layers import FullyConnected
+from cnnrt_layers.winograd_matrices import Filtering, matrices
 from netfile_spec import write_parameters
 
 

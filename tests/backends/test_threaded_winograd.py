@@ -26,8 +26,8 @@ from cnnrt_backend_threaded.convolution_winograd import (
     WinogradThree,
     WinogradTwo,
 )
-from cnnrt_backend_threaded.winograd_matrices import Filtering, matrices
 from cnnrt_layers import Convolution
+from cnnrt_layers.winograd_matrices import Filtering, matrices
 
 ALL = [WinogradTwo(), WinogradThree(), WinogradFour(), WinogradFive()]
 KERNELS = pytest.mark.parametrize("kernel", ALL, ids=lambda kernel: kernel.name)
