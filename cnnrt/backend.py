@@ -68,9 +68,14 @@ Tuning = Mapping[str, int | str]
 class Kernel(abc.ABC):
     """One way in which one backend computes one layer.
 
-    Class attributes: `layer` (its type), `backend`, `name`; `folds`: the types of element-wise layers that
-    it applies on the way out; `compiled`: True where its code is made for the device and the call, so that the core
-    checks it there before it is first used (`cnnrt/kernel_verification.py`).
+    Class attributes:
+
+    - `layer` (its type), `backend`, `name`.
+    - `folds`: the types of element-wise layers that it applies on the way out, in the order of `call.folded`. An
+      Eltwise among them is a sum, at most one for each call; its other summand (a residual) is the last of the call's
+      inputs, in the layout of the output.
+    - `compiled`: True where its code is made for the device and the call, so that the core checks it there before it is
+      first used (`cnnrt/kernel_verification.py`).
 
     `tuning` holds the parameters that are fixed; those left out are the cost model's choice.
     """

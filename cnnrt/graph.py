@@ -34,10 +34,15 @@ class GraphInput:
 
 @attrs.frozen
 class Folded:
-    """An element-wise layer that was folded into the one before it; the node gives its value instead."""
+    """An element-wise layer that was folded into the one before it; the node gives its value instead.
+
+    `further`: the values that it reads beside the one on the way (the other summand of a sum). They are the last of the
+    node's inputs.
+    """
 
     name: str
     layer: Layer
+    further: int = 0
 
 
 @attrs.frozen
@@ -56,6 +61,11 @@ class Node:
     def title(self) -> str:
         """Name and type, as messages show them."""
         return f"layer {self.name!r} ({self.layer.type})"
+
+    @property
+    def own_inputs(self) -> tuple[str, ...]:
+        """The values that the layer itself reads: without those of what is folded into it."""
+        return self.inputs[: len(self.inputs) - sum(f.further for f in self.folded)]
 
     @property
     def all_folded(self) -> tuple[str, ...]:

@@ -105,11 +105,7 @@ def plain_bytes(call: LayerCall) -> int:
 
 def call_in_layouts(kernel: Kernel, call: LayerCall) -> LayerCall:
     """Return the call with inputs and outputs in the layouts that the kernel takes and gives."""
-    return attrs.evolve(
-        call,
-        inputs=tuple(attrs.evolve(t, layout=kernel.takes(call)) for t in call.inputs),
-        outputs=tuple(attrs.evolve(t, layout=kernel.gives(call)) for t in call.outputs),
-    )
+    return call.in_layouts(kernel.takes(call), kernel.gives(call))
 
 
 def in_layout(array: Array, tensor: TensorType) -> Array:

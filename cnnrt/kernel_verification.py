@@ -154,8 +154,8 @@ def wrong_value(
         places += [p for p in _unwritten(result) if p not in places]
         if not places:
             continue
-        parts = call.layer.parts_at(inputs, weights, places, output)
-        values = [_exact_and_bound(call, part, output) for part in parts]
+        parts = call.layer.parts_at(call.own(inputs), weights, places, output)
+        values = [_exact_and_bound(call, part, output, inputs) for part in parts]
         told = [place for part in parts for place, _ in part.places]
         exact, plain_bound = (np.concatenate(column) for column in zip(*values, strict=True))
         # As if all places were pixels of one image's channel: kernels may widen a bound by what is around it.
@@ -197,7 +197,7 @@ def _unwritten(result: Array) -> list[Place]:
     return [tuple(int(i) for i in np.unravel_index(n, result.shape)) for n in chosen]
 
 
-def _exact_and_bound(call: LayerCall, part: Part, output: int) -> tuple[Array, Array]:
+def _exact_and_bound(call: LayerCall, part: Part, output: int, all_inputs: Sequence[Array]) -> tuple[Array, Array]:
     """Return the exact values of a part at its places, and how far each may be off, after what is folded in."""
     inputs = [x.astype(np.float64) for x in part.inputs]
     weights = {name: w.astype(np.float64) for name, w in part.weights.items()}
@@ -206,9 +206,10 @@ def _exact_and_bound(call: LayerCall, part: Part, output: int) -> tuple[Array, A
         bounds = part.layer.error_bound(inputs, weights, whole)
         at = tuple(np.array([place for _, place in part.places], np.intp).reshape(len(part.places), -1).T)
         exact, bound = whole[output][at], bounds[output][at]
-        for folded in call.folded:
-            # Differences grow by at most the slope (1 where there is none), and the product is rounded once more.
+        for folded, further in call.folded_with(all_inputs):
+            added = [np.array([x[place] for place, _ in part.places], np.float64) for x in further]
+            # Differences grow by at most the slope (1 where there is none), and product or sum is rounded once more.
             slope = max(1.0, abs(getattr(folded, "negative_slope", 1.0)))
-            bound = slope * (bound + 2 * FLOAT32 * np.abs(exact))
-            exact = folded.reference([exact], {})[0]
+            bound = slope * (bound + 2 * FLOAT32 * (np.abs(exact) + sum(map(np.abs, added))))
+            exact = folded.reference([exact, *added], {})[0]
     return exact, bound

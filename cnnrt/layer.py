@@ -68,7 +68,8 @@ class Layer(abc.ABC):
     - `type`: the NetFile's name for it (looked up without regard to case).
     - `inputs`: least and most number of inputs (None: no upper bound).
     - `weights`: what its parameter file holds, in the order in which CNNdroid's layout stores it.
-    - `folds`: types of element-wise layers that may be folded into it (a pass does so).
+    - `folds`: types of element-wise layers that may be folded into it (a pass does so); of those of two inputs only
+      what `is_sum`.
     - `affine_weights`: names of the weights that take a factor and an offset of each channel; see `takes_affine`.
     - `view`: True where the output holds the same elements in the same order (Flatten): nothing is computed.
     - `formula`: the computation in one or a few lines of plain text, for the generated page.
@@ -107,6 +108,13 @@ class Layer(abc.ABC):
         """Tell whether inference multiplies each channel (axis 1) by one number and adds another one, no more.
 
         A pass may then put both into the weights of the layer before it: `affine_terms` gives them.
+        """
+        return False
+
+    def is_sum(self, inputs: Sequence[Shape]) -> bool:
+        """Tell whether the output is the sum of two inputs of one shape, no more.
+
+        A pass may then fold it into the layer that gives one of them, which adds the other one on the way out.
         """
         return False
 

@@ -6,6 +6,7 @@ This is all that a kernel gets to know; names and neighbours stay with the graph
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Self, TypeVar
 
 import attrs
 from attrs import field
@@ -13,10 +14,15 @@ from attrs import field
 from cnnrt.layer import Array, Cost, Layer, Shape
 from cnnrt.tensor import TensorType
 
+T = TypeVar("T")
+
 
 @attrs.frozen
 class LayerCall:
-    """`layer` applied to `inputs` and `weights`, then `folded` (element-wise layers, in order), giving `outputs`."""
+    """`layer` applied to `inputs` and `weights`, then `folded` (element-wise layers, in order), giving `outputs`.
+
+    A sum among what is folded in takes the value on the way and one input more: those come behind the layer's own.
+    """
 
     layer: Layer
     inputs: tuple[TensorType, ...]
@@ -41,14 +47,37 @@ class LayerCall:
 
     @property
     def cost(self) -> Cost:
-        """Operations and bytes of the layer; what is folded into it adds no bytes."""
-        own = self.layer.cost(self.input_shapes, self.output_shapes, self.weight_shapes)
+        """Operations and bytes of the layer; what is folded into it adds the bytes of what it reads beside."""
+        own = self.layer.cost(self.own(self.input_shapes), self.output_shapes, self.weight_shapes)
         extra = sum(f.flops(self.output_shapes, self.output_shapes, {}) for f in self.folded)
-        return Cost(own.flops + extra, own.bytes)
+        further = self.inputs[len(self.own(self.inputs)) :]
+        return Cost(own.flops + extra, own.bytes + sum(t.nbytes for t in further))
+
+    def own(self, inputs: Sequence[T]) -> Sequence[T]:
+        """Return those of the inputs, or of what stands for them, that the layer itself takes."""
+        return inputs[: len(inputs) - sum(map(self._is_sum, self.folded))]
+
+    def folded_with(self, inputs: Sequence[T]) -> list[tuple[Layer, Sequence[T]]]:
+        """Return each folded layer with those of the inputs that it takes behind the value on the way."""
+        further = iter(inputs[len(self.own(inputs)) :])
+        return [(layer, (next(further),) if self._is_sum(layer) else ()) for layer in self.folded]
+
+    def in_layouts(self, takes: str, gives: str) -> Self:
+        """Return the call with its own inputs in one layout, and its outputs and what is added to them in another."""
+        own = len(self.own(self.inputs))
+        layouts = [takes] * own + [gives] * (len(self.inputs) - own)
+        return attrs.evolve(
+            self,
+            inputs=tuple(attrs.evolve(t, layout=layout) for t, layout in zip(self.inputs, layouts, strict=True)),
+            outputs=tuple(attrs.evolve(t, layout=gives) for t in self.outputs),
+        )
 
     def reference(self, inputs: Sequence[Array], weights: Mapping[str, Array]) -> tuple[Array, ...]:
         """Compute the layer and what is folded into it by their references; shapes and dtypes as there."""
-        results = self.layer.reference(inputs, weights)
-        for layer in self.folded:
-            results = tuple(layer.reference([r], {})[0] for r in results)
+        results = self.layer.reference(self.own(inputs), weights)
+        for layer, further in self.folded_with(inputs):
+            results = tuple(layer.reference([r, *further], {})[0] for r in results)
         return results
+
+    def _is_sum(self, layer: Layer) -> bool:
+        return layer.is_sum([self.outputs[0].shape] * 2)

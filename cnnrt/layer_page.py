@@ -74,7 +74,9 @@ def _inputs(layer: type[Layer]) -> str:
         amount = "one input" if most == 1 else f"{most} inputs"
     else:
         amount = f"{least} to {most} inputs"
-    folds = f" A {' or '.join(layer.folds)} behind it can be computed along with it." if layer.folds else ""
+    *others, last = layer.folds or ("",)
+    named = " or ".join((*([", ".join(others)] if others else ()), last))
+    folds = f" A {named} behind it can be computed along with it." if layer.folds else ""
     return f"It takes {amount}.{folds}"
 
 

@@ -88,7 +88,7 @@ def _reference_bytes(step: Step) -> int:
     if not isinstance(step.kernel, ReferenceKernel):
         return 0
     call = step.call
-    own = call.layer.reference_workspace(call.input_shapes, call.output_shapes, call.weight_shapes)
+    own = call.layer.reference_workspace(call.own(call.input_shapes), call.output_shapes, call.weight_shapes)
     return own + sum(t.nbytes for t in call.outputs)
 
 

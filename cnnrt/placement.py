@@ -120,12 +120,12 @@ class Knows(Protocol):
 
 @attrs.frozen
 class Competition:
-    """A node and the kernels that could compute it. `apart`: layers that were folded into it, and run alone."""
+    """A node and the kernels that could compute it. `apart`: a layer that was folded into it, and runs by itself."""
 
     node: Node
     call: LayerCall
     candidates: Candidates
-    apart: tuple[str, ...] = ()
+    apart: str = ""
 
     @property
     def view(self) -> bool:
@@ -136,23 +136,23 @@ class Competition:
 def competitions(
     graph: Graph, shapes: Shapes, devices: Sequence[Device], host: PluginHost, known: Knows
 ) -> list[Competition]:
-    """Return who could compute each node, in order; where no kernel applies what was folded into it, layer by layer."""
+    """Return who could compute each node, in order; where no kernel applies all that was folded into it, in parts."""
 
     def of(node: Node) -> Competition:
         call = shapes.call(node)
         return Competition(node, call, find_candidates(call, devices, host, known.quarantine))
 
-    result = []
-    for node in graph.nodes:
+    def in_parts(node: Node) -> list[Competition]:
         whole = of(node)
-        if node.folded and not whole.candidates.able:
-            first, *others = (of(part) for part in unfold(node))
-            if first.candidates.able or first.view:
-                apart = tuple(folded.name for folded in node.folded)
-                result += [attrs.evolve(first, apart=apart), *others]
-                continue
-        result.append(whole)
-    return result
+        if not whole.candidates.able:
+            for count in reversed(range(len(node.folded))):
+                first, rest = unfold(node, count)
+                alone = of(first)
+                if alone.candidates.able or alone.view:
+                    return [attrs.evolve(alone, apart=rest.name), *in_parts(rest)]
+        return [whole]
+
+    return [part for node in graph.nodes for part in in_parts(node)]
 
 
 def place(
@@ -174,12 +174,15 @@ def place(
     return placed
 
 
-def unfold(node: Node) -> list[Node]:
-    """Return the layers of a node, each as a node of its own."""
-    nodes = [attrs.evolve(node, outputs=(node.name,), folded=())]
-    for folded in node.folded:
-        nodes.append(Node(folded.name, folded.layer, nodes[-1].outputs, (folded.name,), position=node.position))
-    return nodes
+def unfold(node: Node, count: int) -> tuple[Node, Node]:
+    """Return a node with the first `count` of the layers that are folded into it, and one of the others behind it."""
+    kept, (first, *others) = node.folded[:count], node.folded[count:]
+    value = kept[-1].name if kept else node.name
+    start = len(node.own_inputs) + sum(f.further for f in kept)
+    before = attrs.evolve(node, inputs=node.inputs[:start], outputs=(value,), folded=kept)
+    inputs = (value, *node.inputs[start:])
+    behind = Node(first.name, first.layer, inputs, node.outputs, folded=tuple(others), position=node.position)
+    return before, behind
 
 
 def _placed(rival: Competition, devices: Sequence[Device], request: Request, known: Knows, pin: Pin | None) -> Placed:
@@ -202,7 +205,7 @@ def _placed(rival: Competition, devices: Sequence[Device], request: Request, kno
         reasons.append(f"expected {_ms(best.seconds)}" + (f", against {', '.join(others)}" if others else ""))
     reasons += candidates.quarantined
     if rival.apart:
-        reasons.append(f"no kernel here applies {', '.join(rival.apart)}, which runs by itself")
+        reasons.append(f"no kernel here applies {rival.apart}, which runs by itself")
     return Placed(node, call, best.device, best.kernel, "; ".join(reasons))
 
 

@@ -61,11 +61,10 @@ def insert_reorders(
         takes, gives = (p.kernel.takes(p.call), p.kernel.gives(p.call)) if p.kernel else (PLAIN, PLAIN)
         if isinstance(p.node.layer, JoinItems):  # any layout: items come first in all of them
             takes = gives = types[p.node.inputs[0]].layout
-        values = tuple(in_layout(value, takes, p.device) for value in p.node.inputs)
+        call = p.call.in_layouts(takes, gives)
+        values = tuple(in_layout(v, t.layout, p.device) for v, t in zip(p.node.inputs, call.inputs, strict=True))
         devices.update(dict.fromkeys(p.node.outputs, p.device))
-        outputs = tuple(attrs.evolve(t, layout=gives) for t in p.call.outputs)
-        types.update(zip(p.node.outputs, outputs, strict=True))
-        call = attrs.evolve(p.call, inputs=tuple(types[v] for v in values), outputs=outputs)
+        types.update(zip(p.node.outputs, call.outputs, strict=True))
         done.append(attrs.evolve(p, node=attrs.evolve(p.node, inputs=values), call=call))
     results = {value: in_layout(value, PLAIN) for value in wanted}
     return Joined(tuple(done), types, results)

@@ -39,7 +39,7 @@ class Shapes:
         weights = dict(self.weights)
         for node in graph.nodes:
             if node.weights:
-                inputs = [self.values[v] for v in node.inputs]
+                inputs = [self.values[v] for v in node.own_inputs]
                 weights[node.name] = node.layer.weight_shapes(node.weights.shapes, inputs)
         return Shapes(self.values, weights)
 

@@ -49,6 +49,10 @@ class ControlFlow:
         """Return the address of a buffer of float32: inputs, outputs, packed weights, workspace, in this order."""
         return self.build.inttoptr(self.number(number), llvm.FLOATS)
 
+    def arguments(self, count: int) -> list[Value]:
+        """Return the addresses of the first `count` buffers; see `argument`."""
+        return [self.argument(number) for number in range(count)]
+
     def number(self, number: int) -> Value:
         """Return an argument that is an index, not a buffer."""
         return self.build.load(self.build.gep(self._arguments, [llvm.I64(number)]))

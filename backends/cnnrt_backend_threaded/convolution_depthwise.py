@@ -10,7 +10,7 @@ from cnnrt.layer_call import LayerCall
 from cnnrt_backend_threaded.aligned import aligned_floats
 from cnnrt_backend_threaded.cost_model import product_seconds
 from cnnrt_backend_threaded.emitter import Code, Index, Value
-from cnnrt_backend_threaded.native_kernel import FOLDS, NativeKernel, apply_folded
+from cnnrt_backend_threaded.native_kernel import FOLDS_WITH_SUM, NativeKernel, adds_residual, apply_folded
 from cnnrt_backend_threaded.window_walk import Axis, channel_groups, meeting, over_positions
 from cnnrt_layers.convolution_geometry import convolution_geometry
 
@@ -20,7 +20,7 @@ class DepthwiseConvolution(NativeKernel):
 
     layer = "Convolution"
     name = "depthwise"
-    folds = FOLDS
+    folds = FOLDS_WITH_SUM
 
     def can_run(self, call: LayerCall, device: Device) -> bool | str:
         """Return True for one input and one output in a group."""
@@ -67,14 +67,15 @@ class DepthwiseConvolution(NativeKernel):
         height, width = g.output_size
         channels, padded = g.outputs, self._padded(g.outputs)
         rows, columns = (Axis(g.input_size[i], g.kernel[i], g.stride[i], g.before[i], g.dilation[i]) for i in (0, 1))
-        images, out, weights, biases = (code.argument(i) for i in range(4))
+        images, *added, out, weights, biases = code.arguments(4 + adds_residual(call))
         with code.loop(code.first, code.last) as unit:
             image, i = code.split(unit, height)
             vertical = meeting(code, rows, i)
             source = code.at(images, code.mul(image, g.input_size[0] * g.input_size[1] * channels))
             with code.loop(0, width) as j:
                 horizontal = meeting(code, columns, j)
-                target = code.at(out, code.mul(code.add(code.mul(unit, width), j), channels))
+                place = code.mul(code.add(code.mul(unit, width), j), channels)
+                target, *residuals = (code.at(image, place) for image in (out, *added))
 
                 def group(first: Index, lanes: Sequence[int | None]) -> None:
                     def at(r: Index, s: Index, row: Index, column: Index, values: list[Value]) -> list[Value]:
@@ -93,7 +94,9 @@ class DepthwiseConvolution(NativeKernel):
                     ]
                     values = over_positions(code, vertical, horizontal, g.dilation, start, at)
                     for v, (value, count) in enumerate(zip(values, lanes, strict=True)):
-                        code.store(apply_folded(call, code, value), target, code.add(first, v * code.lanes), count)
+                        at_vector = code.add(first, v * code.lanes)
+                        residual = [code.load(image, at_vector, count) for image in residuals]
+                        code.store(apply_folded(call, code, value, *residual), target, at_vector, count)
 
                 channel_groups(code, channels, group)
 

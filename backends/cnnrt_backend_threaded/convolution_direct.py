@@ -21,7 +21,7 @@ from cnnrt.stored_weights import HeldWeights
 from cnnrt_backend_threaded.cost_model import product_seconds
 from cnnrt_backend_threaded.emitter import FLOATS, I64, Code, Index, Value
 from cnnrt_backend_threaded.machine_code import CodeRequest
-from cnnrt_backend_threaded.native_kernel import FOLDS, NativeKernel, apply_folded
+from cnnrt_backend_threaded.native_kernel import FOLDS_WITH_SUM, NativeKernel, adds_residual, apply_folded
 from cnnrt_backend_threaded.packing_code import packing_request
 from cnnrt_backend_threaded.register_tile import ALL_VECTORS, Tile, add_products, choose_tile
 from cnnrt_backend_threaded.target import Machine
@@ -73,7 +73,7 @@ class DirectConvolution(NativeKernel):
 
     layer = "Convolution"
     name = "direct"
-    folds = FOLDS
+    folds = FOLDS_WITH_SUM
 
     def estimate(self, call: LayerCall, device: Device) -> float:
         """Return the seconds of its multiply-adds, or of reading its weights."""
@@ -144,9 +144,8 @@ class DirectConvolution(NativeKernel):
         """Copy a unit's rows where they need padding; then, panel after panel, go over them tile by tile."""
         p = self.plan(call)
         g = p.geometry
-        images, out = code.argument(0), code.argument(1)
-        weights, biases = code.argument(2), code.argument(3)
-        slab = code.at(code.argument(4), code.mul(code.thread, p.slab_floats))
+        images, *added, out, weights, biases, workspace = code.arguments(5 + adds_residual(call))
+        slab = code.at(workspace, code.mul(code.thread, p.slab_floats))
         width = p.slab_columns or g.input_size[1]
         compute = _tile_function(call, code, p, width)
         outputs = p.tile.vectors * code.lanes
@@ -176,13 +175,14 @@ class DirectConvolution(NativeKernel):
                     above = code.mul(code.sub(row, origin), g.stride[0] * width)
                     seen = code.mul(code.add(above, code.mul(column, g.stride[1])), p.pitch)
                     pixel = code.add(code.mul(code.add(code.mul(image, height), row), columns), column)
+                    place = code.add(code.mul(pixel, g.outputs), first_output)
                     code.call(
                         compute,
                         code.at(source, code.add(seen, code.mul(group, g.group_inputs))),
                         panel_weights,
                         panel_biases,
-                        code.at(out, code.add(code.mul(pixel, g.outputs), first_output)),
                         number,
+                        *(code.at(image, place) for image in (out, *added)),
                     )
 
 
@@ -259,7 +259,10 @@ def _fill_slab(code: Code, p: DirectPlan, source: Value, slab: Value, first_row:
 
 
 def _tile_function(call: LayerCall, code: Code, p: DirectPlan, width: int) -> Value:
-    """Define the function that computes one tile: (inputs, weights, biases, outputs, number of the panel)."""
+    """Define the function that computes one tile: (inputs, weights, biases, number of the panel, outputs).
+
+    Where a residual is added, it comes last.
+    """
     g, tile = p.geometry, p.tile
     lanes, vectors = code.lanes, tile.vectors
     row_stride = width * p.pitch
@@ -269,7 +272,7 @@ def _tile_function(call: LayerCall, code: Code, p: DirectPlan, width: int) -> Va
     joined = g.groups == 1 and g.dilation[1] == 1  # the inputs of a row of the kernel are neighbours
     taps, depth = (1, g.kernel[1] * g.inputs) if joined else (g.kernel[1], g.group_inputs)
 
-    def body(inputs: Value, weights: Value, biases: Value, out: Value, panel: Value) -> None:
+    def body(inputs: Value, weights: Value, biases: Value, panel: Value, out: Value, *added: Value) -> None:
         start = [code.load(biases, v * lanes, aligned=True) for v in range(vectors)] * tile.pixels
 
         def kernel_row(r: Index, sums: list[Value]) -> list[Value]:
@@ -282,7 +285,6 @@ def _tile_function(call: LayerCall, code: Code, p: DirectPlan, width: int) -> Va
             return code.accumulate(0, taps, sums, kernel_column)
 
         sums = code.accumulate(0, g.kernel[0], start, kernel_row)
-        results = [apply_folded(call, code, value) for value in sums]
 
         def store(outputs: int) -> None:
             for pixel in range(tile.pixels):
@@ -290,7 +292,9 @@ def _tile_function(call: LayerCall, code: Code, p: DirectPlan, width: int) -> Va
                 for v in range(vectors):
                     count = min(lanes, outputs - v * lanes)
                     if count > 0:
-                        code.store(results[pixel * vectors + v], out, place + v * lanes, count)
+                        residual = [code.load(image, place + v * lanes, count) for image in added]
+                        result = apply_folded(call, code, sums[pixel * vectors + v], *residual)
+                        code.store(result, out, place + v * lanes, count)
 
         left_over = g.group_outputs - (p.panels - 1) * vectors * lanes
         if left_over == vectors * lanes:
@@ -298,4 +302,5 @@ def _tile_function(call: LayerCall, code: Code, p: DirectPlan, width: int) -> Va
         else:
             code.choose(code.less(panel, p.panels - 1), lambda: store(vectors * lanes), lambda: store(left_over))
 
-    return code.function("tile", [FLOATS, FLOATS, FLOATS, FLOATS, I64], body)
+    images = [FLOATS] * (1 + adds_residual(call))
+    return code.function("tile", [FLOATS, FLOATS, FLOATS, I64, *images], body)

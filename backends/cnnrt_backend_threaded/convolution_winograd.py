@@ -24,7 +24,7 @@ from cnnrt_backend_threaded.aligned import aligned_floats
 from cnnrt_backend_threaded.cost_model import product_seconds
 from cnnrt_backend_threaded.emitter import FLOATS, I64, Code, Index, Value
 from cnnrt_backend_threaded.machine_code import CodeRequest
-from cnnrt_backend_threaded.native_kernel import FOLDS, NativeKernel, apply_folded
+from cnnrt_backend_threaded.native_kernel import FOLDS_WITH_SUM, NativeKernel, adds_residual, apply_folded
 from cnnrt_backend_threaded.packing_code import packing_request
 from cnnrt_backend_threaded.register_tile import add_products, cycles
 from cnnrt_backend_threaded.weight_packing import common_lanes, for_each
@@ -49,7 +49,7 @@ class WinogradConvolution(NativeKernel):
     """A square kernel of `filtering.taps`, one step at a time."""
 
     layer = "Convolution"
-    folds = FOLDS
+    folds = FOLDS_WITH_SUM
     filtering: ClassVar[Filtering]
     error_factor: ClassVar[float]
 
@@ -153,8 +153,8 @@ class WinogradConvolution(NativeKernel):
         """Transform a block's inputs; for each panel multiply position by position and transform back."""
         p = self.plan(call)
         g = p.geometry
-        images, out, weights, biases = (code.argument(i) for i in range(4))
-        transformed = code.at(code.argument(4), code.mul(code.thread, p.workspace))
+        images, *added, out, weights, biases, workspace = code.arguments(5 + adds_residual(call))
+        transformed = code.at(workspace, code.mul(code.thread, p.workspace))
         products = code.at(transformed, p.transformed)
         patch = code.at(products, p.products)
         forward = _input_function(code, p, self.filtering)
@@ -191,9 +191,8 @@ class WinogradConvolution(NativeKernel):
                     with code.loop(0, count) as number:
                         place = place_of(code, p, self.filtering, code.add(first_tile, number))
                         source = code.at(products, code.mul(number, p.outputs))
-                        write_tile(
-                            code, p, self.filtering, place, out, group, panel, source, panel_biases, patch, backward
-                        )
+                        finish = backward, source, panel_biases
+                        write_tile(code, p, self.filtering, place, (out, *added), group, panel, finish, patch)
 
 
 class WinogradTwo(WinogradConvolution):
@@ -295,11 +294,14 @@ def _product_function(code: Code, p: WinogradPlan) -> Value:
 
 
 def _output_function(call: LayerCall, code: Code, p: WinogradPlan, filtering: Filtering) -> Value:
-    """Define A' m A with bias and ReLU for a panel of a tile: (products, biases, outputs, row and pixel stride)."""
+    """Define A' m A and what follows for a panel of a tile: (products, biases, row and pixel stride, outputs).
+
+    Where a residual is added, it comes last; it may be in the same place as the outputs.
+    """
     side = filtering.products
     matrix = matrices(filtering).output
 
-    def body(products: Value, biases: Value, out: Value, row_stride: Value, pixel_stride: Value) -> None:
+    def body(products: Value, biases: Value, row_stride: Value, pixel_stride: Value, out: Value, *added: Value) -> None:
         with code.loop(0, p.outputs, code.lanes) as first:
             block = [
                 [code.load(products, code.add(first, (i * side + j) * p.block * p.outputs)) for j in range(side)]
@@ -308,8 +310,9 @@ def _output_function(call: LayerCall, code: Code, p: WinogradPlan, filtering: Fi
             bias = code.load(biases, first, aligned=True)
             for i, row in enumerate(apply_both_ways(code, matrix, block)):
                 for j, value in enumerate(row):
-                    result = apply_folded(call, code, code.build.fadd(value, bias))
-                    place = code.add(code.mul(row_stride, i), code.mul(pixel_stride, j))
-                    code.store(result, out, code.add(place, first))
+                    place = code.add(code.add(code.mul(row_stride, i), code.mul(pixel_stride, j)), first)
+                    residual = [code.load(image, place) for image in added]
+                    code.store(apply_folded(call, code, code.build.fadd(value, bias), *residual), out, place)
 
-    return code.function("backward", [FLOATS, FLOATS, FLOATS, I64, I64], body)
+    images = [FLOATS] * (1 + adds_residual(call))
+    return code.function("backward", [FLOATS, FLOATS, I64, I64, *images], body)

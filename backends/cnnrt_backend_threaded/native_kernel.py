@@ -110,12 +110,21 @@ def layout_for(shape: Shape) -> str:
 
 FOLDS = ("ReLU", "Clip")
 """The layers that kernels here apply on the way out."""
+FOLDS_WITH_SUM = (*FOLDS, "Eltwise")
+"""Those of kernels that add a residual."""
 
 
-def apply_folded(call: LayerCall, code: Code, vector: Value) -> Value:
-    """Return a vector of results after the layers that are folded into the call."""
+def adds_residual(call: LayerCall) -> bool:
+    """Tell whether a sum is among what is folded in: its other summand is the argument behind the layer's inputs."""
+    return any(layer.type == "Eltwise" for layer in call.folded)
+
+
+def apply_folded(call: LayerCall, code: Code, vector: Value, residual: Value = None) -> Value:
+    """Return a vector of results after the layers that are folded into the call; `residual`: what a sum adds."""
     for layer in call.folded:
-        if layer.type == "ReLU":
+        if layer.type == "Eltwise":
+            vector = code.build.fadd(vector, residual)
+        elif layer.type == "ReLU":
             vector = code.rectify(vector, cast("ReLU", layer).negative_slope)
         else:
             vector = code.clip(vector, cast("Clip", layer).min, cast("Clip", layer).max)

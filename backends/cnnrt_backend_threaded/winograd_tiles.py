@@ -5,7 +5,7 @@ Places are counted in the mosaic's rows and columns, of inputs or outputs; `_ima
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import attrs
 
@@ -77,30 +77,38 @@ def write_tile(
     p: WinogradPlan,
     filtering: Filtering,
     place: Place,
-    out: Value,
+    images: Sequence[Value],
     group: Index,
     panel: Index,
-    source: Value,
-    biases: Value,
+    finish: tuple[Value, Value, Value],
     patch: Value,
-    backward: Value,
 ) -> None:
-    """Transform a tile's products back: to where they belong, or by the patch if some are beyond an edge."""
+    """Transform a tile's products back: to where they belong, or by the patch if some are beyond an edge.
+
+    `images`: the outputs, and the residual if one is added. `finish`: the function, the products, the biases.
+    """
+    out, *added = images
     g, side = p.geometry, filtering.outputs
     height, width = g.output_size
     first_output = code.add(code.mul(group, g.group_outputs), code.mul(panel, p.outputs))
     left_over = g.group_outputs - (p.panels - 1) * p.outputs
     image, row, column = _image_of(code, p, place.image, place.row, place.column)
 
-    def pixel(image: Index, row: Index, column: Index) -> Value:
+    def pixel(image: Index, row: Index, column: Index) -> Index:
         number = code.add(code.mul(code.add(code.mul(image, height), row), width), column)
-        return code.at(out, code.add(code.mul(number, g.outputs), first_output))
+        return code.add(code.mul(number, g.outputs), first_output)
 
     def to_image() -> None:
-        code.call(backward, source, biases, pixel(image, row, column), width * g.outputs, g.outputs)
+        here = pixel(image, row, column)
+        code.call(*finish, width * g.outputs, g.outputs, *(code.at(values, here) for values in images))
 
     def to_patch() -> None:
-        code.call(backward, source, biases, patch, side * p.outputs, p.outputs)
+        if added:
+            over_pixels(lambda there, in_patch, count: code.copy(in_patch, code.at(added[0], there), count))
+        code.call(*finish, side * p.outputs, p.outputs, *(patch for _ in images))
+        over_pixels(lambda there, in_patch, count: code.copy(code.at(out, there), in_patch, count))
+
+    def over_pixels(body: Callable[[Index, Value, Index], None]) -> None:
         count = code.smaller(code.sub(g.group_outputs, code.mul(panel, p.outputs)), p.outputs)
         extent = p.mosaic.extent(g.output_size)
         rows = code.smaller(code.sub(extent[0], place.row), side)
@@ -109,8 +117,7 @@ def write_tile(
             where = _image_of(code, p, place.image, code.add(place.row, i), code.add(place.column, j))
             there = code.build.and_(code.inside(where[1], height), code.inside(where[2], width))
             with code.when(there):
-                start = code.at(patch, code.mul(code.add(code.mul(i, side), j), p.outputs))
-                code.copy(pixel(*where), start, count)
+                body(pixel(*where), code.at(patch, code.mul(code.add(code.mul(i, side), j), p.outputs)), count)
 
     inside = code.build.and_(code.inside(row, max(0, height - side + 1)), code.inside(column, max(0, width - side + 1)))
     if left_over != p.outputs:

@@ -91,7 +91,8 @@ def split_batch(
         values[renamed[value]] = (items, *shapes.values[value][1:])
     for node in first:
         nodes.append(attrs.evolve(node, inputs=tuple(renamed.get(v, v) for v in node.inputs)))
-        values.update({v: (items, *shapes.values[v][1:]) for v in node.outputs})
+        given = (*node.outputs, node.name, *(f.name for f in node.folded))  # what is folded in may be taken apart again
+        values.update({v: (items, *shapes.values[v][1:]) for v in given if v in shapes.values})
     whole = free_name(f"{crossing} (batch)", taken)
     nodes.append(Node(free_name(f"batch of {crossing}", taken), JoinItems(parts=parts), (crossing,), (whole,)))
     values[whole] = shapes.values[crossing]
@@ -120,7 +121,8 @@ def _best_cut(
         inputs = [shapes.values[v] for v in node.inputs]
         outputs = [shapes.values[v] for v in node.outputs]
         same = all(shape[:1] == inputs[0][:1] for shape in (*inputs, *outputs))
-        if not (inputs and same and node.layer.itemwise(inputs) and resident(node.weights)):
+        own = inputs[: len(node.own_inputs)]
+        if not (inputs and same and node.layer.itemwise(own) and resident(node.weights)):
             break
         if any(v in wanted for v in node.outputs):
             break

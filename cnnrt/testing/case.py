@@ -81,6 +81,15 @@ def make_case(
     return Case(call, seed, inputs, shaped)
 
 
+def with_residual(case: Case, sum_layer: Layer) -> Case:
+    """Return a case whose result is added to one input more, as large as the output, before the rest is applied."""
+    (output,) = case.call.outputs
+    added = np.random.default_rng(case.seed + 1).standard_normal(output.shape).astype(np.float32)
+    first, rest = case.call.folded[: case.seed % 2], case.call.folded[case.seed % 2 :]
+    call = attrs.evolve(case.call, inputs=(*case.call.inputs, output), folded=(*first, sum_layer, *rest))
+    return attrs.evolve(case, call=call, inputs=(*case.inputs, frozen(added)))
+
+
 def frozen(array: Array) -> Array:
     """Return the array, read-only from now on; what NumPy computes from a single value is made one again."""
     whole = np.asarray(array)

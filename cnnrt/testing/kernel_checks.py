@@ -6,6 +6,8 @@ import json
 import math
 
 import pytest
+from hypothesis import strategies as st
+from hypothesis.strategies import SearchStrategy
 
 from cnnrt.backend import Backend, Device, Kernel
 from cnnrt.errors import PlacementError
@@ -14,7 +16,7 @@ from cnnrt.layer_call import LayerCall
 from cnnrt.layouts import physical_shape
 from cnnrt.plugins import PluginHost
 from cnnrt.testing.agreement import assert_agree
-from cnnrt.testing.case import Case
+from cnnrt.testing.case import Case, with_residual
 from cnnrt.testing.kernel_run import packed_bytes, run_kernel
 from cnnrt.testing.layer_facts import LayerFacts
 
@@ -50,6 +52,15 @@ def takes(kernel: Kernel, call: LayerCall, device: Device) -> bool:
         f"{kernel.name}.can_run answered {answer!r}; expected True or a text that says why not"
     )
     return answer is True and _fits_layouts(kernel, call)
+
+
+def with_residuals(cases: SearchStrategy[Case], kernel: Kernel, host: PluginHost) -> SearchStrategy[Case]:
+    """Return the cases; for a kernel that folds sums, every other one adds a residual on the way out."""
+    folded = [host.layers()[name.lower()] for name in kernel.folds if name.lower() in host.layers()]
+    sums = [layer() for layer in folded if layer.inputs != (1, 1)]
+    if not sums:
+        return cases
+    return st.builds(lambda case, added: with_residual(case, sums[0]) if added else case, cases, st.booleans())
 
 
 def assert_kernel_agrees(

@@ -21,6 +21,7 @@ from cnnrt.testing.kernel_checks import (
     installed_kernel,
     takes,
     usable_device,
+    with_residuals,
 )
 from cnnrt.testing.layer_class_checks import LayerClassChecks
 from cnnrt.testing.layer_net import fits_a_net, net_inputs, write_layer_net
@@ -56,7 +57,8 @@ class LayerKernelChecks(LayerClassChecks):
             assume(takes(kernel, case.call, device))
             assert_kernel_agrees(kernel, backend, device, case, type(self))
 
-        examine(self.cases(), check, 50, none=f"{kernel.name} takes none of the calls of this suite")
+        cases = with_residuals(self.cases(), kernel, self.host())
+        examine(cases, check, 50, none=f"{kernel.name} takes none of the calls of this suite")
 
     def test_kernel_states_what_holds(self, kernel_key: KernelKey | None) -> None:
         """Expected seconds, workspace, bytes of packed weights and parameters are what the kernel says."""
@@ -66,7 +68,8 @@ class LayerKernelChecks(LayerClassChecks):
             assume(takes(kernel, case.call, device))
             assert_statements_hold(kernel, case, device)
 
-        examine(self.cases(), check, 20, none=f"{kernel.name} takes none of the calls of this suite")
+        cases = with_residuals(self.cases(), kernel, self.host())
+        examine(cases, check, 20, none=f"{kernel.name} takes none of the calls of this suite")
 
     def test_networks_run_it_on_every_backend(self, backend_name: str) -> None:
         """A NetFile with the layer (and what is folded into it) is computed right, by a kernel or by the reference."""

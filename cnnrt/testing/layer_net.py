@@ -49,11 +49,11 @@ def write_layer_net(folder: Path, case: Case, **header: Any) -> Path:
     inputs = [InputBlock(name, shape[1:]) for name, shape in zip(_names(case), case.call.input_shapes, strict=True)]
     count = len(case.call.outputs)
     tops = None if count == 1 else [f"{LAYER}{number}" for number in range(1, count + 1)]
-    blocks = [layer_block(case.layer.type, LAYER, bottom=_names(case), top=tops, **stated_keys(case.layer))]
-    blocks += [
-        layer_block(folded.type, f"folded{number}", **stated_keys(folded))
-        for number, folded in enumerate(case.call.folded, start=1)
-    ]
+    own = list(case.call.own(_names(case)))
+    blocks = [layer_block(case.layer.type, LAYER, bottom=own, top=tops, **stated_keys(case.layer))]
+    for number, (folded, further) in enumerate(case.call.folded_with(_names(case)), start=1):
+        bottom = [blocks[-1].name, *further] if further else None
+        blocks.append(layer_block(folded.type, f"folded{number}", bottom=bottom, **stated_keys(folded)))
     parameters = {LAYER: {name: np.ascontiguousarray(w) for name, w in case.weights.items()}} if case.weights else {}
     return write_model(folder, NetFile(blocks, inputs, netfile_version=1, **header), parameters)
 

@@ -106,6 +106,7 @@ def folded_layers(draw: st.DrawFn, layer: type[Layer]) -> tuple[Layer, ...]:
     """Draw a layer that can be folded into this one, with its defaults, or none."""
     installed = plugin_host().layers()
     able = [installed[name.lower()] for name in layer.folds if name.lower() in installed]
+    able = [folded for folded in able if folded.inputs == (1, 1)]
     if not able or draw(st.booleans()):
         return ()
     return (draw(st.sampled_from(able))(),)

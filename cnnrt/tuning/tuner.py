@@ -274,6 +274,10 @@ def _joins(kernel: Kernel, default: Kernel, call: LayerCall, c: Candidate, host:
             return 0.0
         return sum(reorder_seconds(t, theirs, ours, c.device, host) for t in tensors)
 
-    return moved(call.inputs, kernel.takes(call), default.takes(call)) + moved(
-        call.outputs, default.gives(call), kernel.gives(call)
+    own = call.own(call.inputs)
+    further = call.inputs[len(own) :]
+    return (
+        moved(own, kernel.takes(call), default.takes(call))
+        + moved(further, kernel.gives(call), default.gives(call))
+        + moved(call.outputs, default.gives(call), kernel.gives(call))
     )

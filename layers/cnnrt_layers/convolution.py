@@ -35,7 +35,7 @@ class Convolution(Layer):
         WeightSpec("weight", "(O, C / group, KH, KW)", "kernels: outputs, inputs of the group, rows, columns"),
         WeightSpec("bias", "(O)", "added to every value of its output channel", optional=True),
     )
-    folds = ("ReLU", "Clip")
+    folds = ("ReLU", "Clip", "Eltwise")
     formula = """
         y[n, o, i, j] = bias[o] + sum over c, r, s of weight[o, c, r, s] * x[n, first(o) + c, a, b]
         a = i * stride - top + r * dilation,  b = j * stride - left + s * dilation,  x is 0 outside of the image

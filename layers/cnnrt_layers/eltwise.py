@@ -83,6 +83,11 @@ class Eltwise(Layer):
         """Tell whether there is only one input, with factor 1."""
         return len(inputs) == 1 and self.coeff in ((), (1.0,))
 
+    def is_sum(self, inputs: Sequence[Shape]) -> bool:
+        """Tell whether it adds two inputs of one shape, without factors."""
+        unweighted = self.operation == "sum" and set(self.coeff) <= {1.0}
+        return unweighted and len(inputs) == 2 and inputs[0] == inputs[1]
+
     def flops(self, inputs: Sequence[Shape], outputs: Sequence[Shape], weights: Mapping[str, Shape]) -> int:
         """Return one operation for each input after the first, and one for each factor."""
         return math.prod(outputs[0]) * (len(inputs) - 1 + len(self.coeff) + (self.operation == "mean"))

@@ -17,15 +17,16 @@ from cnnrt.plugins import PluginHost, plugin_host
 from cnnrt.tensor import TensorType
 from cnnrt.testing import BackendSuite
 from cnnrt.testing.backend_facts import BackendFacts
-from cnnrt.testing.case import Case
+from cnnrt.testing.case import Case, with_residual
 from cnnrt.testing.examination import examine
-from cnnrt.testing.kernel_checks import KernelKey, assert_kernel_agrees, takes
+from cnnrt.testing.kernel_checks import KernelKey, assert_kernel_agrees, takes, with_residuals
 from cnnrt.testing.kernel_run import run_kernel
 from cnnrt.testing.offered import offered
 from cnnrt.testing.suite_of import layer_suite
 from cnnrt_backend_threaded.backend import ThreadedBackend
 from cnnrt_backend_threaded.kernels import threaded_kernels
 from cnnrt_backend_threaded.target import Machine, forced_target, host_target
+from cnnrt_layers import Eltwise
 from layer_suite.network_cases import NETWORK_CASES
 
 
@@ -62,7 +63,8 @@ class LesserVectors(BackendFacts):
             assume(takes(kernel, case.call, device))
             assert_kernel_agrees(kernel, backend, device, case, suite, threads=None)
 
-        examine(suite.cases(), check, 12, none=f"{kernel.name} takes no call of its layer's suite")
+        cases = with_residuals(suite.cases(), kernel, self.host())
+        examine(cases, check, 12, none=f"{kernel.name} takes no call of its layer's suite")
 
 
 class TestWithAvx2(LesserVectors):
@@ -118,6 +120,9 @@ def test_layers_of_real_networks_are_right(name: str) -> None:
         pytest.skip(f"the threaded backend has no kernel for this call of {case.layer.type}: its reference runs")
     for kernel in able:
         assert_kernel_agrees(kernel, backend, device, case, layer_suite(type(case.layer)), threads=2)
+        if "Eltwise" in kernel.folds:
+            added = with_residual(case, Eltwise())
+            assert_kernel_agrees(kernel, backend, device, added, layer_suite(type(case.layer)), threads=2)
 
 
 def test_every_kind_of_layer_in_published_networks_has_a_kernel() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,10 +11,11 @@ import numpy as np
 import pytest
 
 from cnnrt import Net
-from cnnrt.backend import Kernel
+from cnnrt.backend import HostFunction, Kernel, Packed
 from cnnrt.errors import KernelWarning, PlacementError
 from cnnrt.kernel_verification import places_of
 from cnnrt.layer import Array, Shape
+from cnnrt.layer_call import LayerCall
 from cnnrt.plan import PlanRow
 from cnnrt.tuning.store import Store, default_store
 from cnnrt_layers import Convolution
@@ -21,6 +23,7 @@ from core_suite.plugins_in_memory import host_with_backends
 from core_suite.small_networks import CHAIN, filters, images, write_chain, write_network
 from core_suite.toy_backend import ToyBackend, ToyKernel
 from core_suite.tunable_kernels import CompiledKernel
+from netfile_spec import InputBlock, layer
 
 
 @pytest.fixture(autouse=True)
@@ -145,6 +148,39 @@ def test_the_report_says_how_far_off_it_is_and_where(tmp_path: Path) -> None:
     net = net_with(tmp_path, [liar, ToyKernel("Convolution", name="honest")])
     with pytest.warns(KernelWarning, match=r"at \(1, 3, 7, 7\) it gives \S+, expected \S+ within \S+; 1 of \d+ values"):
         net.prepare((2, 3, 8, 8))
+
+
+class ForgetsResidual(CompiledKernel):
+    """Computes a convolution, and adds nothing."""
+
+    def bind(self, call: LayerCall) -> HostFunction:
+        compute = super().bind(call)
+
+        def run(inputs: Sequence[Array], outputs: Sequence[Array], weights: Packed, workspace: Array) -> None:
+            compute([inputs[0], np.zeros_like(inputs[1])], outputs, weights, workspace)
+
+        return run
+
+
+@pytest.mark.parametrize(("kernel", "found"), [(CompiledKernel, 0), (ForgetsResidual, 1)])
+def test_a_kernel_that_adds_a_residual_is_verified_with_one(
+    tmp_path: Path, kernel: type[CompiledKernel], found: int
+) -> None:
+    layers = [
+        layer("Convolution", "conv"),
+        layer("Eltwise", "add", bottom=["data", "conv"]),
+        layer("ReLU", "relu", negative_slope=0.5),
+    ]
+    path = write_network(tmp_path, layers, {"conv": filters(0, 3, 3, 1, 1)}, inputs=[InputBlock("data", (3, 4, 5))])
+    tried = kernel("Convolution", name="tried", folds=("Eltwise", "ReLU"))
+    host = host_with_backends([ToyBackend()], [tried, ToyKernel("Eltwise")])
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        net = Net(path, plugins=host)
+        net.prepare((2, 3, 4, 5))
+    assert tried.calls == 1
+    assert [w.category for w in caught] == [KernelWarning] * found
+    assert [row.fallback for row in net.plan.rows] == [bool(found)]
 
 
 def test_without_another_kernel_the_reference_runs(tmp_path: Path) -> None:

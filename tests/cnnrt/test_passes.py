@@ -104,6 +104,71 @@ def test_a_requested_value_of_a_layer_that_does_nothing_stays(tmp_path: Path) ->
     assert "d does nothing in inference, but stays: its value was requested" in notes
 
 
+def residual_block(*after: LayerBlock, **keys: Any) -> list[LayerBlock]:
+    """Return a convolution `c` of a sum `add` with `x`, two layers before, and what follows."""
+    return [
+        layer("LRN", "x"),
+        layer("LRN", "y", bottom="x"),
+        layer("Convolution", "c", bottom="y"),
+        layer("Eltwise", "add", bottom=["x", "c"], **keys),
+        *after,
+    ]
+
+
+def test_a_sum_is_folded_into_the_convolution_that_gives_a_summand_and_reads_the_other_one(tmp_path: Path) -> None:
+    graph, _ = passed(tmp_path, residual_block(RELU))
+    assert nodes_of(graph) == ["x", "y", "c+add+relu"]
+    assert (graph.nodes[2].inputs, graph.nodes[2].outputs) == (("y", "x"), ("relu",))
+    assert graph.nodes[2].own_inputs == ("y",)
+
+
+def test_of_two_convolutions_the_later_one_adds_so_that_the_other_summand_is_there(tmp_path: Path) -> None:
+    blocks = [layer("Convolution", name, bottom="data") for name in ("a", "b")]
+    for inputs in (["a", "b"], ["b", "a"]):
+        graph, _ = passed(tmp_path, [*blocks, layer("Eltwise", "add", bottom=inputs)])
+        assert nodes_of(graph) == ["a", "b+add"]
+        assert graph.nodes[1].inputs == ("data", "a")
+
+
+def test_a_sum_with_a_later_value_is_computed_when_that_is_there(tmp_path: Path) -> None:
+    blocks = [layer("Convolution", "c"), layer("LRN", "x", bottom="data"), layer("Eltwise", "add", bottom=["c", "x"])]
+    graph, _ = passed(tmp_path, blocks)
+    assert nodes_of(graph) == ["x", "c+add"]
+
+
+def test_a_convolution_adds_once_and_a_second_sum_stays(tmp_path: Path) -> None:
+    graph, _ = passed(tmp_path, residual_block(layer("Eltwise", "more", bottom=["add", "y"])))
+    assert nodes_of(graph) == ["x", "y", "c+add", "more"]
+
+
+@pytest.mark.parametrize("keys", [{"operation": "max"}, {"operation": "mean"}, {"coeff": [1, -1]}], ids=str)
+def test_what_is_no_plain_sum_is_not_folded(tmp_path: Path, keys: dict[str, Any]) -> None:
+    assert nodes_of(passed(tmp_path, residual_block(**keys))[0]) == ["x", "y", "c", "add"]
+
+
+def test_a_sum_that_repeats_a_summand_is_not_folded(tmp_path: Path) -> None:
+    blocks = [
+        layer("Pooling", "mean", pool="mean", global_pooling=True),
+        layer("Convolution", "c", bottom="data"),
+        layer("Eltwise", "add", bottom=["mean", "c"]),
+    ]
+    assert nodes_of(passed(tmp_path, blocks)[0]) == ["mean", "c", "add"]
+
+
+def test_a_convolution_added_to_itself_is_not_folded_away(tmp_path: Path) -> None:
+    graph, _ = passed(tmp_path, [layer("Convolution", "c"), layer("Eltwise", "add", bottom=["c", "c"])])
+    assert nodes_of(graph) == ["c", "add"]
+
+
+def test_a_sum_of_a_requested_value_is_folded_into_the_other_summand_or_stays(tmp_path: Path) -> None:
+    blocks = [layer("Convolution", name, bottom="data") for name in ("a", "b")]
+    blocks.append(layer("Eltwise", "add", bottom=["a", "b"]))
+    assert nodes_of(passed(tmp_path, blocks, wanted=["b", "add"])[0]) == ["b", "a+add"]
+    graph, notes = passed(tmp_path, residual_block(), wanted=["c", "add"])
+    assert nodes_of(graph) == ["x", "y", "c", "add"]
+    assert "add not folded into c: the value 'c' was requested" in notes
+
+
 def test_what_no_requested_value_needs_is_left_out(tmp_path: Path) -> None:
     blocks = [layer("LRN", "x"), layer("LRN", "aside", bottom="data"), layer("LRN", "y", bottom="x")]
     graph, notes = passed(tmp_path, blocks, wanted=["x"])

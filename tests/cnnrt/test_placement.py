@@ -16,8 +16,9 @@ from cnnrt.layer import Array
 from cnnrt.layer_call import LayerCall
 from cnnrt.plan import PlanRow
 from core_suite.plugins_in_memory import host_with_backends
-from core_suite.small_networks import images, write_chain, write_text
+from core_suite.small_networks import filters, images, write_chain, write_network, write_text
 from core_suite.toy_backend import ToyBackend, ToyKernel
+from netfile_spec import InputBlock, layer
 
 ALL = ("Convolution", "Pooling", "FullyConnected", "Softmax", "ReLU", "Dropout")
 
@@ -131,6 +132,49 @@ def test_where_no_kernel_applies_what_was_folded_the_layers_run_one_by_one(tmp_p
     assert placed["conv"].why.endswith("no kernel here applies relu, which runs by itself")
     assert "relu folded into conv" not in net.plan.notes
     assert (placed["relu"].backend, placed["relu"].kernel) == ("toy", "toy")
+
+
+def residual_net(folder: Path, *kernels: Kernel, **options: Any) -> Net:
+    """Return a net of a convolution whose result is added to its input, with a ReLU before and one after."""
+    layers = [
+        layer("Convolution", "conv"),
+        layer("ReLU", "inner"),
+        layer("Eltwise", "add", bottom=["data", "inner"]),
+        layer("ReLU", "outer"),
+    ]
+    path = write_network(folder, layers, {"conv": filters(0, 2, 2, 1, 1)}, inputs=[InputBlock("data", (2, 3, 3))])
+    return Net(path, plugins=host_with_backends([ToyBackend()], kernels), **options)
+
+
+@pytest.mark.parametrize(
+    ("folds", "expected"),
+    [
+        (("ReLU", "Eltwise"), ["conv + inner + add + outer"]),
+        (("ReLU",), ["conv + inner", "add + outer"]),
+        ((), ["conv", "inner", "add + outer"]),
+    ],
+)
+def test_a_kernel_is_given_as_much_of_what_was_folded_as_it_applies(
+    tmp_path: Path, folds: tuple[str, ...], expected: list[str]
+) -> None:
+    kernels = [ToyKernel("Convolution", folds=folds), ToyKernel("Eltwise"), ToyKernel("ReLU", folds=())]
+    net = residual_net(tmp_path, *kernels, strict=True)
+    x = images(2, 2, 3, 3)
+    weights = filters(0, 2, 2, 1, 1)
+    inner = np.maximum(np.einsum("oc,ncij->noij", weights["weight"][..., 0, 0], x) + weights["bias"][:, None, None], 0)
+    np.testing.assert_allclose(net.compute(x), np.maximum(x + inner, 0), atol=1e-6)
+    assert [row.title for row in net.plan.rows] == expected
+    assert [note for note in net.plan.notes if "folded into" in note] == [
+        f"{name} folded into {first}" for title in expected for first, *names in [title.split(" + ")] for name in names
+    ]
+
+
+def test_a_residual_lies_in_the_layout_of_the_output_to_which_it_is_added(tmp_path: Path) -> None:
+    kernels = [ToyKernel("Convolution", gives="NHWC", folds=("ReLU", "Eltwise"))]
+    net = residual_net(tmp_path, *kernels)
+    x = images(2, 2, 3, 3)
+    np.testing.assert_allclose(net.compute(x), residual_net(tmp_path / "plain").compute(x), atol=1e-6)
+    assert [row.layer for row in net.plan.rows] == ["reorder data to NHWC", "conv", "reorder outer to NCHW"]
 
 
 def test_a_layer_without_any_kernel_keeps_what_was_folded_into_it(tmp_path: Path) -> None:

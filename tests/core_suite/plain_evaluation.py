@@ -15,8 +15,10 @@ def all_values(graph: Graph, inputs: Mapping[str, Array]) -> dict[str, Array]:
     values = dict(inputs)
     for node in graph.nodes:
         weights = node.weights.load(shapes.weights[node.name]) if node.weights else {}
-        results = node.layer.reference([values[v] for v in node.inputs], weights)
+        results = node.layer.reference([values[v] for v in node.own_inputs], weights)
+        further = [values[v] for v in node.inputs[len(node.own_inputs) :]]
         for f in node.folded:
-            results = tuple(f.layer.reference([r], {})[0] for r in results)
+            added, further = further[: f.further], further[f.further :]
+            results = tuple(f.layer.reference([r, *added], {})[0] for r in results)
         values.update(zip(node.outputs, results, strict=True))
     return values

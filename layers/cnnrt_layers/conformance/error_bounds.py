@@ -30,12 +30,13 @@ def allowed_error(
 
     `own` computes the layer without what is folded into it, exactly enough, from float64 arrays.
     """
-    exact = own(inputs, weights)
-    allowed = BOUNDS[call.layer.type.lower()](call.layer, inputs, weights, unit, own, exact)
-    for folded in call.folded:
-        # Differences grow by at most a ReLU's slope, and the product is rounded once more; a Clip lets none grow.
+    taken = call.own(inputs)
+    exact = own(taken, weights)
+    allowed = BOUNDS[call.layer.type.lower()](call.layer, taken, weights, unit, own, exact)
+    for folded, further in call.folded_with(inputs):
+        # Differences grow by at most a ReLU's slope, and product or sum is rounded once more; a Clip lets none grow.
         slope = max(1.0, abs(getattr(folded, "negative_slope", 1.0)))
-        allowed = slope * (allowed + 2 * unit * np.abs(exact))
+        allowed = slope * (allowed + 2 * unit * (np.abs(exact) + sum(map(np.abs, further))))
     return allowed
 
 
