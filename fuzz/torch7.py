@@ -30,6 +30,8 @@ _FIELDS: dict[str, Any] = {
     "pow": 2,
     "W": 1,
     "H": 1,
+    **dict.fromkeys(("dim", "pad", "p", "offset", "length", "upscaleFactor"), 2),
+    "kernel": np.ones((3, 3), np.float32),
 }
 _ODD: tuple[Any, ...] = (-1, 0, 0.5, 2**31, 1e300, float("inf"), float("nan"), "text", True, None, [], Longs((-1, -1)))
 _ODD += (Longs((-1, 12)), Longs((2, 2, 3)), {"1": 2})

@@ -10,7 +10,9 @@ The way from a file to a model, module by module:
     convolutions.py   convolutions and linear layers
     poolings.py       pooling and normalisation
     activations.py    functions value by value, softmax, dropout
+    neighbourhoods.py subtractive, divisive and contrastive normalisation
     shapes.py         View, Reshape, padding and the like
+    dimensions.py     parts, sums and padding along one dimension
     containers.py     modules of modules: Sequential, Concat, tables
     graphs.py         nn.gModule: graphs of nngraph
     supported.py      the table of all modules, and advice for those that are missing

@@ -63,6 +63,18 @@ def softplus(module: Module, flow: Flow) -> Flow:
     return module.add("Softplus", [bottom])
 
 
+def softmin(module: Module, flow: Flow) -> Flow:
+    """nn.SoftMin: a softmax of the opposite."""
+    opposite = module.add("Power", [module.single(flow)], {"scale": -1.0}, suffix="_opposite")
+    return module.add("Softmax", [opposite])
+
+
+def log_sigmoid(module: Module, flow: Flow) -> Flow:
+    """nn.LogSigmoid: -log(1 + exp(-x))."""
+    opposite = module.add("Power", [module.single(flow)], {"scale": -1.0}, suffix="_opposite")
+    return module.add("Power", [module.add("Softplus", [opposite], suffix="_softplus")], {"scale": -1.0})
+
+
 def times_constant(module: Module, flow: Flow) -> Flow:
     """nn.MulConstant."""
     return module.add("Power", [module.single(flow)], {"scale": module.number("constant_scalar")})
@@ -119,6 +131,8 @@ RULES: Mapping[str, Rule] = {
     "AddConstant": plus_constant,
     **dict.fromkeys(("SoftMax", "SpatialSoftMax"), plain("Softmax")),
     **dict.fromkeys(("LogSoftMax", "SpatialLogSoftMax"), plain("LogSoftmax")),
+    "SoftMin": softmin,
+    "LogSigmoid": log_sigmoid,
     "Dropout": dropout,
     "SpatialDropout": spatial_dropout,
 }

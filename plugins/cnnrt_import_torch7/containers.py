@@ -46,6 +46,13 @@ def concat(module: Module, flow: Flow) -> Flow:
     return _joined(module, values, module.integer("dimension", least=1) - 1)
 
 
+def depth_concat(module: Module, flow: Flow) -> Flow:
+    """nn.DepthConcat: as Concat, as long as nothing is of another size; the network says so where it is."""
+    if len(module.modules()) > 1:
+        module.model.note(f"{module.title}: images of different sizes, which it pads with zeros, are refused")
+    return concat(module, flow)
+
+
 def join_table(module: Module, flow: Flow) -> Flow:
     """nn.JoinTable: the values of a table, joined; with nInputDims the batch is not counted."""
     dimension = module.integer("dimension", least=1)
@@ -86,6 +93,14 @@ def select_table(module: Module, flow: Flow) -> Flow:
     return selected
 
 
+def narrow_table(module: Module, flow: Flow) -> Flow:
+    """nn.NarrowTable: so many values of a table, from a place on."""
+    start, length = module.integer("offset", least=1) - 1, module.integer("length", 1, least=1)
+    if not isinstance(flow, tuple) or start + length > len(flow):
+        return flow if flow == UNKNOWN else module.problem("it takes values that the table does not have")
+    return flow[start : start + length]
+
+
 def flatten_table(module: Module, flow: Flow) -> Flow:
     """nn.FlattenTable: tables in tables become one."""
     if not isinstance(flow, tuple):
@@ -102,15 +117,20 @@ def flatten_table(module: Module, flow: Flow) -> Flow:
 
 
 RULES: Mapping[str, Rule] = {
-    **dict.fromkeys(("Sequential", "DataParallelTable"), sequential),
+    # A pooling by norms is a Sequential that holds its steps.
+    **dict.fromkeys(("Sequential", "DataParallelTable", "SpatialLPPooling"), sequential),
     "Concat": concat,
+    "DepthConcat": depth_concat,
     "ConcatTable": concat_table,
     "ParallelTable": parallel_table,
     "JoinTable": join_table,
     "CAddTable": combine("sum"),
     "CSubTable": combine("sum", 1.0, -1.0),
     "CMulTable": combine("prod"),
+    "CDivTable": combine("div"),
     "CMaxTable": combine("max"),
+    "CMinTable": combine("min"),
     "SelectTable": select_table,
+    "NarrowTable": narrow_table,
     "FlattenTable": flatten_table,
 }

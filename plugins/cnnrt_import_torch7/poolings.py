@@ -30,8 +30,12 @@ def _windows(module: Module) -> dict[str, Value]:
 
 
 def max_pooling(module: Module, flow: Flow) -> Flow:
-    """nn.SpatialMaxPooling."""
-    return module.add("Pooling", [module.single(flow)], {"pool": "max", **_windows(module)})
+    """nn.SpatialMaxPooling and SpatialDilatedMaxPooling."""
+    keys: dict[str, Value] = {"pool": "max", **_windows(module)}
+    dilation = module.pair("dilationH", "dilationW", 1, least=1)
+    if dilation != (1, 1):
+        keys["dilation"] = dilation
+    return module.add("Pooling", [module.single(flow)], keys)
 
 
 def average_pooling(module: Module, flow: Flow) -> Flow:
@@ -109,7 +113,7 @@ def batch_norm(module: Module, flow: Flow) -> Flow:
 
 
 RULES: Mapping[str, Rule] = {
-    "SpatialMaxPooling": max_pooling,
+    **dict.fromkeys(("SpatialMaxPooling", "SpatialDilatedMaxPooling"), max_pooling),
     "SpatialAveragePooling": average_pooling,
     **dict.fromkeys(("SpatialAdaptiveMaxPooling", "SpatialAdaptiveAveragePooling"), adaptive_pooling),
     **dict.fromkeys(("SpatialCrossMapLRN", "SpatialCrossResponseNormalization"), lrn),

@@ -34,7 +34,7 @@ def _arranged(module: Module, flow: Flow, sizes: list[int]) -> Flow:
 
 
 def contiguous(module: Module, flow: Flow) -> Flow:
-    """Modules that give what they are handed: nn.Identity, nn.Copy, nn.Contiguous."""
+    """Modules that give what they are handed, some of them only once training is over."""
     return flow
 
 
@@ -58,6 +58,21 @@ def upsampling(module: Module, flow: Flow) -> Flow:
     return module.add("Resize", [bottom], {**keys, "coordinates": "asymmetric", "rounding": "floor"})
 
 
+def bilinear(module: Module, flow: Flow) -> Flow:
+    """nn.SpatialUpSamplingBilinear: corners fall on corners, and s - 1 pixels come between neighbours."""
+    bottom = module.single(flow)
+    if module.field("scale_factor") is not None:
+        return module.add("Interp", [bottom], {"zoom_factor": module.integer("scale_factor", least=1)})
+    rows, columns = module.pair("oheight", "owidth", least=1)
+    return module.add("Interp", [bottom], {"height": rows, "width": columns})
+
+
+def pixel_shuffle(module: Module, flow: Flow) -> Flow:
+    """nn.PixelShuffle."""
+    factor = module.integer("upscaleFactor", least=1)
+    return module.add("DepthToSpace", [module.single(flow)], {"block": factor, "mode": "CRD"})
+
+
 def transpose(module: Module, flow: Flow) -> Flow:
     """nn.Transpose of dimensions other than the batch, for images."""
     bottom = module.single(flow)
@@ -74,8 +89,10 @@ def transpose(module: Module, flow: Flow) -> Flow:
 RULES: Mapping[str, Rule] = {
     "View": view,
     "Reshape": reshape,
-    **dict.fromkeys(("Identity", "Copy", "Contiguous"), contiguous),
+    **dict.fromkeys(("Identity", "Copy", "Contiguous", "L1Penalty", "GradientReversal", "WhiteNoise"), contiguous),
     **dict.fromkeys(("SpatialZeroPadding", "SpatialReflectionPadding", "SpatialReplicationPadding"), padding),
     "Transpose": transpose,
     "SpatialUpSamplingNearest": upsampling,
+    "SpatialUpSamplingBilinear": bilinear,
+    "PixelShuffle": pixel_shuffle,
 }

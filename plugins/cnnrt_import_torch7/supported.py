@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from cnnrt_import_torch7 import activations, containers, convolutions, poolings, shapes
+from cnnrt_import_torch7 import activations, containers, convolutions, dimensions, neighbourhoods, poolings, shapes
 from cnnrt_import_torch7.graphs import graph
 from cnnrt_import_torch7.modules import Rule
 from netfile_spec.problems import closest
@@ -13,7 +13,9 @@ RULES: Mapping[str, Rule] = {
     **convolutions.RULES,
     **poolings.RULES,
     **activations.RULES,
+    **neighbourhoods.RULES,
     **shapes.RULES,
+    **dimensions.RULES,
     **containers.RULES,
     "gModule": graph,
 }
@@ -21,14 +23,9 @@ RULES: Mapping[str, Rule] = {
 PACKAGES = ("nn", "cudnn", "inn")
 """Packages whose modules of equal names do the same."""
 
-_LOCAL_NORMS = "the nearest that is supported is SpatialCrossMapLRN; images may be normalised so before the network"
 _ADVICE = {
-    **dict.fromkeys(
-        ("SpatialContrastiveNormalization", "SpatialSubtractiveNormalization", "SpatialDivisiveNormalization"),
-        _LOCAL_NORMS,
-    ),
     "SpatialConvolutionLocal": "each place has weights of its own; the nearest that is supported is SpatialConvolution",
-    "DepthConcat": "where all its modules give images of one size, use nn.Concat",
+    "SpatialMaxUnpooling": "the nearest that is supported is SpatialFullConvolution",
     "SpatialConvolutionCUDA": "it keeps images with the batch last; transpose the network to SpatialConvolution",
     "Parallel": "the nearest that is supported is ParallelTable",
     "LookupTable": "networks of text are not read",

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from cnnrt import Net, convert
-from cnnrt.errors import ImportFailure
+from cnnrt.errors import CnnrtError, ImportFailure
 from cnnrt.importer import ImportedModel
 from cnnrt.layer import Array
 from cnnrt_import_torch7.conformance import Identity, Longs, Written, binary, nn
@@ -68,6 +68,11 @@ LAYERS: dict[str, tuple[Written, str, dict[str, Any]]] = {
     "without a bias": (conv(bias=None), "Convolution", {}),
     "max pooling of 2013": (pool("SpatialMaxPooling"), "Pooling", {"pool": "max", "ceil_mode": False}),
     "max pooling, rounded up": (pool("SpatialMaxPooling", ceil_mode=True, padW=1, padH=0), "Pooling", {"pad": (0, 1)}),
+    "dilated max pooling": (
+        pool("SpatialDilatedMaxPooling", dilationW=1, dilationH=2),
+        "Pooling",
+        {"pool": "max", "dilation": (2, 1)},
+    ),
     "mean pooling": (pool("SpatialAveragePooling", padW=1, padH=1, ceil_mode=True), "Pooling", {"pool": "mean"}),
     "mean of real pixels": (
         pool("SpatialAveragePooling", count_include_pad=False, ceil_mode=True),
@@ -119,6 +124,15 @@ def channels(array: Array) -> Array:
     return array.reshape(1, -1, 1, 1)
 
 
+def interpolated(x: Array, axis: int, size: int) -> Array:
+    """Return x with `size` values along an axis, linearly between neighbours, the ends on the ends."""
+    places = np.linspace(0, x.shape[axis] - 1, size)
+    below = np.minimum(places.astype(int), x.shape[axis] - 2)
+    part = (places - below).reshape(-1, *(1,) * (x.ndim - 1 - axis))
+    result: Array = np.take(x, below, axis) * (1 - part) + np.take(x, below + 1, axis) * part
+    return result
+
+
 FUNCTIONS: dict[str, tuple[Any, Callable[[Array], Array]]] = {
     "Tanh": (nn("Tanh"), np.tanh),
     "Sigmoid": (nn("Sigmoid"), lambda x: 1 / (1 + np.exp(-x))),
@@ -166,6 +180,71 @@ FUNCTIONS: dict[str, tuple[Any, Callable[[Array], Array]]] = {
     "SpatialUpSamplingNearest": (
         nn("SpatialUpSamplingNearest", scale_factor=2),
         lambda x: x.repeat(2, axis=2).repeat(2, axis=3),
+    ),
+    "SpatialUpSamplingBilinear": (
+        nn("SpatialUpSamplingBilinear", scale_factor=2),
+        lambda x: interpolated(interpolated(x, 2, 11), 3, 11),
+    ),
+    "SpatialUpSamplingBilinear to a size": (
+        nn("SpatialUpSamplingBilinear", oheight=4, owidth=9),
+        lambda x: interpolated(interpolated(x, 2, 4), 3, 9),
+    ),
+    "PixelShuffle": (
+        nn("PixelShuffle", upscaleFactor=2),
+        lambda x: x.reshape(2, 1, 2, 2, 6, 6).transpose(0, 1, 4, 2, 5, 3).reshape(2, 1, 12, 12),
+    ),
+    "SpatialLPPooling": (
+        nn(
+            "SpatialLPPooling",
+            nn("Square"),
+            nn("SpatialAveragePooling", kW=2, kH=2, dW=2, dH=2),
+            nn("Sqrt"),
+        ),
+        lambda x: np.sqrt((x**2).reshape(2, 4, 3, 2, 3, 2).mean(axis=(3, 5))),
+    ),
+    "SoftMin": (nn("SoftMin"), lambda x: np.exp(-x) / np.exp(-x).sum(1, keepdims=True)),
+    "LogSigmoid": (nn("LogSigmoid"), lambda x: -np.log1p(np.exp(-x))),
+    "Narrow": (nn("Narrow", dimension=3, index=2, length=4), lambda x: x[:, :, 1:5]),
+    "Narrow from the end": (nn("Narrow", dimension=-1, index=3, length=-2), lambda x: x[:, :, :, 2:-1]),
+    "Narrow to the end, of one image": (nn("Narrow", dimension=1, index=2, length=-1), lambda x: x[:, 1:]),
+    "Select": (nn("Select", dimension=3, index=2), lambda x: x[:, :, 1]),
+    "Select from the end": (nn("Select", dimension=2, index=-1), lambda x: x[:, -1]),
+    "Padding before": (
+        nn("Padding", dim=1, pad=-2, nInputDim=3, value=7, index=1),
+        lambda x: np.pad(x, ((0, 0), (2, 0), (0, 0), (0, 0)), constant_values=7),
+    ),
+    "Padding behind": (
+        nn("Padding", dim=4, pad=3, value=0, index=1),
+        lambda x: np.pad(x, ((0, 0), (0, 0), (0, 0), (0, 3))),
+    ),
+    "Sum": (nn("Sum", dimension=2, nInputDims=3), lambda x: x.sum(axis=2)),
+    "a Sum that is a mean": (
+        nn("Sum", dimension=2, sizeAverage=True, squeeze=False),
+        lambda x: x.mean(1, keepdims=True),
+    ),
+    "Mean": (nn("Mean", dimension=4), lambda x: x.mean(axis=3)),
+    "Max": (nn("Max", dimension=-1), lambda x: x.max(axis=3)),
+    "Min": (nn("Min", dimension=3), lambda x: x.min(axis=2)),
+    "Normalize": (
+        nn("Sequential", nn("View", size=Longs((144,))), nn("Normalize", p=2, eps=0.5)),
+        lambda x: x.reshape(2, -1) / np.sqrt((x.reshape(2, -1) ** 2).sum(1, keepdims=True) + 0.5),
+    ),
+    "DepthConcat": (
+        nn("DepthConcat", nn("Abs"), nn("Square"), dimension=2),
+        lambda x: np.concatenate([abs(x), x**2], axis=1),
+    ),
+    "CDivTable": (
+        nn("Sequential", nn("ConcatTable", nn("Abs"), nn("Exp")), nn("CDivTable")),
+        lambda x: abs(x) / np.exp(x),
+    ),
+    "NarrowTable": (
+        nn(
+            "Sequential",
+            nn("ConcatTable", nn("Abs"), nn("Square"), nn("Exp")),
+            nn("NarrowTable", offset=2, length=2),
+            nn("CMinTable"),
+        ),
+        lambda x: np.minimum(x**2, np.exp(x)),
     ),
     "a sum over windows": (
         nn("SpatialAveragePooling", kW=2, kH=2, dW=2, dH=2, divide=False),
@@ -224,6 +303,86 @@ FUNCTIONS: dict[str, tuple[Any, Callable[[Array], Array]]] = {
 def test_what_a_module_computes(tmp_path: Path, case: str) -> None:
     module, function = FUNCTIONS[case]
     np.testing.assert_allclose(computed(tmp_path, module), function(images()), rtol=1e-4, atol=1e-5)
+
+
+def around(x: Array, kernel: Array) -> Array:
+    """Return, for each pixel, the mean of what surrounds it in all channels as far as it lies in the image, weighed."""
+    rows, columns = (n // 2 for n in kernel.shape)
+    padded = np.pad(x, ((0, 0), (0, 0), (rows, rows), (columns, columns)))
+    inside = np.pad(np.ones(x.shape[2:]), ((rows, rows), (columns, columns)))
+    sums, weights = np.zeros((len(x), 1, *x.shape[2:])), np.zeros(x.shape[2:])
+    for (i, j), weight in np.ndenumerate(kernel):
+        window = (slice(i, i + x.shape[2]), slice(j, j + x.shape[3]))
+        sums += weight * padded[:, :, window[0], window[1]].mean(axis=1, keepdims=True)
+        weights += weight * inside[window]
+    return np.asarray(sums / weights)
+
+
+def share_inside(shape: tuple[int, int], kernel: Array) -> Array:
+    """Return how much of the kernel lies inside of the image."""
+    bigger = np.pad(np.ones(shape), [(n // 2, n // 2) for n in kernel.shape])
+    windows = np.lib.stride_tricks.sliding_window_view(bigger, kernel.shape)
+    return np.asarray((windows * (kernel / kernel.sum())).sum(axis=(2, 3)))
+
+
+KERNEL = np.array([[1, 2, 1], [2, 4, 2], [1, 2, 1], [0, 1, 0], [0, 0, 3]], np.float32)
+LINE = np.array([1, 3, 2], np.float32)
+
+
+@pytest.mark.parametrize("kernel", [KERNEL, LINE], ids=["of two dimensions", "of one"])
+def test_neighbourhoods_are_what_lies_in_the_image(tmp_path: Path, kernel: Array) -> None:
+    whole = kernel if kernel.ndim == 2 else np.outer(kernel, kernel)
+    subtracted = nn("SpatialSubtractiveNormalization", nInputPlane=4, kernel=kernel / 7)
+    less = images() - around(images(), whole)
+    np.testing.assert_allclose(computed(tmp_path, subtracted), less, rtol=1e-4, atol=1e-5)
+
+    divided = nn("SpatialDivisiveNormalization", nInputPlane=4, kernel=kernel, threshold=0.9, thresval=0.5)
+    share = share_inside((6, 6), whole)
+    deviation = np.sqrt(around(images() ** 2, whole) * share) / share
+    assert (deviation > 0.9).any()
+    assert (deviation < 0.9).any()
+    quotient = images() / np.where(deviation > 0.9, deviation, 0.5)
+    np.testing.assert_allclose(computed(tmp_path, divided), quotient, rtol=1e-4, atol=1e-5)
+
+
+def test_contrast_is_normalised_by_what_the_module_holds(tmp_path: Path) -> None:
+    parts = nn(
+        "Sequential",
+        nn("SpatialSubtractiveNormalization", nInputPlane=4, kernel=KERNEL),
+        nn("SpatialDivisiveNormalization", nInputPlane=4, kernel=KERNEL, threshold=1e-4, thresval=1e-4),
+    )
+    found = computed(tmp_path, nn("SpatialContrastiveNormalization", nInputPlane=4, normalizer=parts))
+    np.testing.assert_array_equal(found, computed(tmp_path, parts))
+
+
+def test_branches_of_different_sizes_are_refused_when_the_network_runs(tmp_path: Path) -> None:
+    with pytest.raises(CnnrtError, match="DepthConcat"):
+        computed(tmp_path, nn("DepthConcat", nn("Abs"), conv(), dimension=2))
+
+
+def test_kernels_without_a_middle_or_a_sum_are_refused(tmp_path: Path) -> None:
+    for kernel, message in ((np.ones((2, 3), np.float32), "no kernel with a middle"), (np.zeros(3), "have no sum")):
+        found = problems(tmp_path, nn("SpatialSubtractiveNormalization", nInputPlane=4, kernel=kernel))
+        assert message in found[0]
+
+
+def test_what_cannot_be_done_along_a_dimension_is_refused(tmp_path: Path) -> None:
+    module = nn(
+        "Concat",
+        nn("Narrow", dimension=5, index=1),
+        nn("Select", dimension=2, index=0),
+        nn("Padding", dim=2, pad=1, index=3),
+        nn("Normalize", p=0.5),
+        nn("Max", dimension=0),
+        dimension=2,
+    )
+    assert problems(tmp_path, module) == [
+        "module 1 (nn.Narrow): it works along dimension 5 | one of an image",
+        "module 2 (nn.Select): it selects place 0 | places from 1",
+        "module 3 (nn.Padding): it pads between values | index 1",
+        "module 4 (nn.Normalize): a norm of p 0.5 | p from 1",
+        "module 5 (nn.Max): it works along dimension 0 | one of an image",
+    ]
 
 
 def test_a_table_of_connections_is_filled_up_with_zeros(tmp_path: Path) -> None:
@@ -309,7 +468,7 @@ def test_a_graph_splits_tables(tmp_path: Path) -> None:
 def test_everything_that_stands_in_the_way_is_listed_with_its_place(tmp_path: Path) -> None:
     module = nn(
         "Sequential",
-        nn("SpatialContrastiveNormalization"),
+        nn("SpatialConvolutionLocal"),
         nn("Concat", nn("SpatialConvolutoin"), conv(weight=values(3, 4, 2, 2)), dimension=2),
         nn("VolumetricMaxPooling", name="pool3d"),
         nn("my.Module"),
@@ -320,7 +479,7 @@ def test_everything_that_stands_in_the_way_is_listed_with_its_place(tmp_path: Pa
     )
     found = problems(tmp_path, module)
     wanted = [
-        "module 1 (nn.SpatialContrastiveNormalization): it is not supported | the nearest that is",
+        "module 1 (nn.SpatialConvolutionLocal): it is not supported | each place has weights of its own",
         "module 2.1 (nn.SpatialConvolutoin): it is not supported | the nearest that is supported is SpatialConvolution",
         "module 2.2 (nn.SpatialConvolution): its weight is 3×4×2×2 | 3×4×3×3",
         'module 3 (nn.VolumetricMaxPooling) "pool3d": it is not supported | only modules of images',
