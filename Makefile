@@ -36,7 +36,7 @@ format: $(VENV)/.lint ## put the code in its standard form
 
 docs: $(VENV)/.test ## generate the layers' pages and the demo's picture anew
 	$(BIN)/python -m cnnrt.layer_page docs/layers
-	CNNRT_PLUGINS_BLOCK=backend.threaded $(BIN)/python docs/make_demo_picture.py # as `make demo` shows it, without extras
+	CNNRT_PLUGINS_BLOCK=backend.threaded,backend.opencl $(BIN)/python docs/make_demo_picture.py # as `make demo` shows it, without extras
 
 clean: ## remove what was set up and built
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -31,6 +31,8 @@ Frame = list[Array]
 class Device:
     """A processor that a backend can see. `problem` says why it cannot be used; empty: it can.
 
+    `aliases` are other names under which users may ask for it.
+
     `details` are a part of its identity, by which measurements and verifications are remembered: the driver's or
     compiler's version belongs there, nothing that changes from run to run.
     """
@@ -40,6 +42,7 @@ class Device:
     description: str = ""
     problem: str = ""
     details: Mapping[str, str] = field(factory=dict)
+    aliases: tuple[str, ...] = ()
 
     @property
     def title(self) -> str:
@@ -258,10 +261,17 @@ class Segment:
 
 @attrs.frozen
 class BufferSpec:
-    """What a slot of the frame holds. `offset`: its place in the arena; None: an array handed in for each call."""
+    """What a slot of the frame holds. `offset`: its place in the arena; None: an array handed in for each call.
+
+    `private`: only the steps of one segment use it, and its backend has memory of its own (`Backend.own_memory`): the
+    frame holds nothing there, and the place is one in that segment's own arena. `root`: the slot whose bytes it shows,
+    where it is a view.
+    """
 
     type: TensorType
     offset: int | None
+    private: bool = False
+    root: int | None = None
 
 
 class StepTimer(Protocol):
@@ -283,10 +293,19 @@ class Backend(abc.ABC):
 
     name: ClassVar[str]
     description: ClassVar[str] = ""
+    own_memory: ClassVar[int] = 0
+    """Where values that only its steps use lie in memory of its own: the bytes that each is aligned to; else 0."""
 
     @abc.abstractmethod
     def devices(self) -> Sequence[Device]:
         """Return the devices in sight, the preferred one first, unusable ones with the reason."""
+
+    def devices_beside(self) -> Sequence[Device]:
+        """Return those that count where only speed was asked for (`"parallel"`): by default all.
+
+        Left out is what is another backend's processor under another name, without a look where a look takes long.
+        """
+        return self.devices()
 
     def items_at_once(self, threads: int | None) -> int:
         """Return how many items of a large batch are best computed at a time; 0, the default: all.

@@ -47,12 +47,14 @@ class Buffers:
     `inputs` and `outputs` are slots of arrays handed in and handed back; `views` must be renewed for each call
     since their roots are such arrays, `views_of_parts` for each part of a batch that `windows` show; `results` names,
     for each wanted value, its slot and whether it has to be copied because its bytes belong to somebody else as well.
+    `private_bytes` are those of all arenas in memory of the backends' own.
     """
 
     specs: tuple[BufferSpec, ...]
     slots: Mapping[str, int]
     workspaces: tuple[int, ...]
     arena_bytes: int
+    private_bytes: int
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
     views: tuple[View, ...]
@@ -61,20 +63,37 @@ class Buffers:
     results: tuple[tuple[int, bool], ...]
 
 
+@attrs.frozen
+class Home:
+    """Memory of a backend's own: that of one segment, whose values are aligned to so many bytes."""
+
+    segment: int
+    alignment: int
+
+
 @attrs.define
 class _Span:
-    """Bytes that are needed from step `first` to step `last`, both included."""
+    """Bytes that are needed from step `first` to step `last`, both included; `home`: outside of the frame's arena."""
 
     nbytes: int
     first: int
     last: int
     offset: int = -1
+    home: Home | None = None
 
 
 def plan_buffers(
-    placed: Sequence[Placed], types: Mapping[str, TensorType], inputs: Sequence[str], wanted: Sequence[str]
+    placed: Sequence[Placed],
+    types: Mapping[str, TensorType],
+    inputs: Sequence[str],
+    wanted: Sequence[str],
+    homes: Sequence[Home | None] = (),
 ) -> Buffers:
-    """Return a place for every value and workspace. `wanted` are the values to return, in order."""
+    """Return a place for every value and workspace. `wanted` are the values to return, in order.
+
+    `homes` tells which steps compute in memory of their backend's own; by default none.
+    """
+    homes = homes or [None] * len(placed)
     slots = {name: i for i, name in enumerate(types)}
     root = {name: name for name in types}
     windows: dict[str, str] = {}  # values that are a part of another one
@@ -103,11 +122,25 @@ def plan_buffers(
     passing = set(windows)
     outside = handed_in.union(handed_back, passing)
     inside = {name: span for name, span in spans.items() if name not in outside}
-    scratch = [_Span(p.kernel.workspace(p.call) if p.kernel else 0, step, step) for step, p in enumerate(placed)]
-    arena_bytes = _pack([*inside.values(), *scratch])
+    for name, home in _homes(placed, homes, root).items():
+        if name in inside:
+            inside[name].home = home
+    scratch = [
+        _Span(p.kernel.workspace(p.call) if p.kernel else 0, step, step, home=home)
+        for step, (p, home) in enumerate(zip(placed, homes, strict=True))
+    ]
+    spans_of: dict[Home | None, list[_Span]] = {None: []}
+    for span in (*inside.values(), *scratch):
+        spans_of.setdefault(span.home, []).append(span)
+    bytes_of = {home: _pack(own, home.alignment if home else ALIGNMENT) for home, own in spans_of.items()}
 
-    specs = [BufferSpec(t, inside[root[name]].offset if root[name] in inside else None) for name, t in types.items()]
-    specs += [BufferSpec(TensorType((s.nbytes,), "uint8"), s.offset) for s in scratch]
+    nowhere = _Span(0, 0, 0)
+    specs = []
+    for name, t in types.items():
+        span = inside.get(root[name], nowhere)
+        view_of = slots[root[name]] if name != root[name] else None
+        specs.append(BufferSpec(t, None if span is nowhere else span.offset, span.home is not None, view_of))
+    specs += [BufferSpec(TensorType((s.nbytes,), "uint8"), s.offset, s.home is not None) for s in scratch]
 
     def views(roots: Collection[str]) -> tuple[View, ...]:
         return tuple(View(slots[name], slots[r]) for name, r in root.items() if name != r and r in roots)
@@ -120,7 +153,8 @@ def plan_buffers(
         specs=tuple(specs),
         slots=slots,
         workspaces=tuple(len(types) + i for i in range(len(placed))),
-        arena_bytes=arena_bytes,
+        arena_bytes=bytes_of.pop(None),
+        private_bytes=sum(bytes_of.values()),
         inputs=tuple(slots[name] for name in inputs),
         outputs=tuple(slots[name] for name in handed_back),
         views=views(outside - passing),
@@ -130,13 +164,23 @@ def plan_buffers(
     )
 
 
-def _pack(spans: Sequence[_Span]) -> int:
+def _homes(placed: Sequence[Placed], homes: Sequence[Home | None], root: Mapping[str, str]) -> dict[str, Home | None]:
+    """Return for each value the home that all steps share that write or read it; None where they share none."""
+    found: dict[str, Home | None] = {}
+    for p, home in zip(placed, homes, strict=True):
+        if p.kernel is not None:
+            for value in (*p.node.inputs, *p.node.outputs):
+                found[root[value]] = home if found.get(root[value], home) == home else None
+    return found
+
+
+def _pack(spans: Sequence[_Span], alignment: int) -> int:
     """Give each span an offset so that no two that live at the same time overlap; return the arena's size.
 
     Largest first, each at the lowest gap that fits: the greedy-by-size strategy of Pisarchyk and Lee,
     "Efficient Memory Management for Deep Neural Net Inference" (2020), section 5.
     """
-    taken = sum(_aligned(span.nbytes) for span in spans)
+    taken = sum(_aligned(span.nbytes, alignment) for span in spans)
     if taken > _LARGEST_ARENA:
         raise CnnrtError("computing this needs more memory than any machine has: use smaller inputs or a smaller batch")
     # What is placed, in the order of the offsets, as rows of an array: thousands of values may live at the same time.
@@ -151,11 +195,11 @@ def _pack(spans: Sequence[_Span]) -> int:
         gap_starts = np.concatenate(([0], np.maximum.accumulate(end)))
         gap_ends = np.concatenate((start, [_LARGEST_ARENA]))
         span.offset = int(gap_starts[np.argmax(gap_starts + span.nbytes <= gap_ends)])
-        row = (span.first, span.last, span.offset, _aligned(span.offset + span.nbytes))
+        row = (span.first, span.last, span.offset, _aligned(span.offset + span.nbytes, alignment))
         placed = np.insert(placed, int(np.searchsorted(placed[2], span.offset)), row, axis=1)
         total = max(total, span.offset + span.nbytes)
     return total
 
 
-def _aligned(nbytes: int) -> int:
-    return -(-nbytes // ALIGNMENT) * ALIGNMENT
+def _aligned(nbytes: int, alignment: int) -> int:
+    return -(-nbytes // alignment) * alignment

@@ -7,6 +7,7 @@ CnnrtError
 ├── ShapeError              shapes that a layer cannot take (the core adds layer and place)
 ├── InputError              what was handed to `compute` or `prepare`
 ├── PlacementError          no backend, device or kernel for what was asked
+├── DeviceLostError         a device, or what was there, is gone while it computes
 ├── PluginError             a plugin that is missing, broken, too old, or collides with another
 ├── MeterError              a counter of energy that cannot be read
 ├── ImportFailure           a model that an importer cannot read; every problem at once
@@ -36,6 +37,7 @@ from netfile_spec.errors import (
 __all__ = [
     "CnnrtError",
     "CnnrtWarning",
+    "DeviceLostError",
     "ExportFailure",
     "ImportFailure",
     "InputError",
@@ -79,6 +81,10 @@ class InputError(CnnrtError):
 
 class PlacementError(CnnrtError):
     """No usable backend, device or kernel for what was asked, or a fallback that `strict` forbids."""
+
+
+class DeviceLostError(CnnrtError):
+    """A device is gone, or everything that a process had there: nothing is wrong with the model or the kernel."""
 
 
 class PluginError(CnnrtError):

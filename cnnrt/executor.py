@@ -97,13 +97,13 @@ _NOTHING = np.empty(0, np.float32)
 
 
 def make_frame(specs: Sequence[BufferSpec], arena_bytes: int) -> Frame:
-    """Allocate an arena and return the frame of arrays in it; slots outside it hold an empty array."""
+    """Allocate an arena and return the frame of arrays in it; slots outside it and private ones are empty arrays."""
     raw = np.empty(arena_bytes + ALIGNMENT, np.uint8)
     start = -raw.ctypes.data % ALIGNMENT
     arena = raw[start : start + arena_bytes]
     frame = []
     for spec in specs:
-        if spec.offset is None:
+        if spec.offset is None or spec.private:
             frame.append(_NOTHING)
         else:
             nbytes = spec.type.nbytes

@@ -40,7 +40,10 @@ class Resident:
 
 @attrs.frozen
 class KernelTrial:
-    """A compiled call: its types in the kernel's layouts, its inputs, what runs it, and the scratch memory it needs."""
+    """A compiled call: its types in the kernel's layouts, its inputs, what runs it, and the scratch memory to give it.
+
+    Backends with memory of their own are given none.
+    """
 
     call: LayerCall
     inputs: tuple[Array, ...]
@@ -74,6 +77,7 @@ def make_trial(
     """Return a call compiled by the backend. `call`, `inputs` and `weights` (float32) are in the plain layout."""
     placed = call_in_layouts(kernel, call)
     workspace = TensorType((kernel.workspace(placed),), "uint8")
+    private = backend.own_memory > 0
     tensors = (*placed.inputs, *placed.outputs)
     slots = tuple(range(len(tensors) + 1))
     step = Step(
@@ -85,10 +89,10 @@ def make_trial(
         weights=Resident(kernel.pack_stored(placed, HeldWeights(weights)), kernel.packed_bytes(placed)),
         workspace=slots[-1],
     )
-    specs = [*(BufferSpec(t, None) for t in tensors), BufferSpec(workspace, 0)]
+    specs = [*(BufferSpec(t, None) for t in tensors), BufferSpec(workspace, 0, private)]
     runnable = backend.compile(Segment(0, device, (step,)), specs, threads)
     own = tuple(in_layout(x, t) for x, t in zip(inputs, placed.inputs, strict=True))
-    return KernelTrial(placed, own, runnable, workspace)
+    return KernelTrial(placed, own, runnable, TensorType((0,), "uint8") if private else workspace)
 
 
 def trial_bytes(kernel: Kernel, call: LayerCall) -> int:

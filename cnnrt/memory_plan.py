@@ -20,15 +20,17 @@ class MemoryPlan:
     """Bytes of a prepared network.
 
     - `arena`: activations and workspaces, shared over time; `arenas` of them for concurrent calls.
+    - `device`: the same in memory of the backends' own, which on some devices is a part of the machine's.
     - `resident`: packed weights that stay; `streamed`: all packed weights that are read for each call.
     - `outputs`: arrays handed back.
     - `transient`: the most that one step allocates for itself: streamed weights, a reference's float64 copies.
-    - `peak`: resident, and for each concurrent call an arena, outputs and transient; `peak_layer`: where the
-      transient part is largest.
+    - `peak`: resident, and for each concurrent call an arena, that of devices, outputs and transient; `peak_layer`:
+      where the transient part is largest.
     - `ceiling`: `allocated_ram` in bytes, or None.
     """
 
     arena: int
+    device: int
     arenas: int
     resident: int
     streamed: int
@@ -40,13 +42,14 @@ class MemoryPlan:
     @property
     def peak(self) -> int:
         """The most bytes in use at one time."""
-        return (self.arena + self.outputs + self.transient) * self.arenas + self.resident
+        return (self.arena + self.device + self.outputs + self.transient) * self.arenas + self.resident
 
     def __str__(self) -> str:
         """Return the plan in one line."""
         parts = [
             f"peak {mib(self.peak)}",
             f"arena {mib(self.arena)}" + (f" × {self.arenas}" if self.arenas > 1 else ""),
+            *([f"on devices {mib(self.device)}"] if self.device else []),
             f"resident weights {mib(self.resident)}",
             f"streamed weights {mib(self.streamed)}",
             "no ceiling" if self.ceiling is None else f"ceiling {mib(self.ceiling)}",
@@ -72,6 +75,7 @@ def plan_memory(steps: Sequence[Step], buffers: Buffers, arenas: int, allocated_
     peak_layer = max(transients, key=lambda name: transients[name], default="")
     plan = MemoryPlan(
         arena=buffers.arena_bytes,
+        device=buffers.private_bytes,
         arenas=arenas,
         resident=sum(h.nbytes for h in handles if h.resident),
         streamed=sum(h.nbytes for h in handles if not h.resident),

@@ -86,7 +86,8 @@ def choose_devices(host: PluginHost, request: Request) -> list[Device]:
         backends_allowed = [backends[request.mode]]
     else:
         backends_allowed = list(backends.values())
-    seen = [device for backend in backends_allowed for device in backend.devices()]
+    asked = request.mode != "parallel" or request.device is not None
+    seen = [d for b in backends_allowed for d in (b.devices() if asked else b.devices_beside())]
     named = [d for d in seen if request.device is None or request.device.lower() in _names(d)]
     if request.device is not None and not named:
         known = ", ".join(f"{d.backend}:{d.name}" for d in seen) or "none"
@@ -105,7 +106,8 @@ def choose_devices(host: PluginHost, request: Request) -> list[Device]:
 
 def _names(device: Device) -> tuple[str, ...]:
     """Return what a user may call a device, in lower case."""
-    return device.name.lower(), device.backend, f"{device.backend}:{device.name}".lower()
+    names = (device.name, *device.aliases)
+    return (device.backend, *(text.lower() for name in names for text in (name, f"{device.backend}:{name}")))
 
 
 class Knows(Protocol):

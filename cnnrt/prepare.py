@@ -13,8 +13,8 @@ from collections.abc import Callable, Mapping, Sequence
 
 import attrs
 
-from cnnrt.backend import Backend, Runnable, Segment, Step
-from cnnrt.buffers import Buffers, plan_buffers
+from cnnrt.backend import Backend, Device, Runnable, Segment, Step
+from cnnrt.buffers import Buffers, Home, plan_buffers
 from cnnrt.caller_warning import warn_caller
 from cnnrt.errors import CnnrtError, KernelWarning, PlacementError
 from cnnrt.executor import Prepared
@@ -27,6 +27,7 @@ from cnnrt.passes import run_passes
 from cnnrt.passes.split_batch import JoinItems, split_batch
 from cnnrt.placement import CORE, Placed, Request, choose_devices, place
 from cnnrt.plan import Plan, make_rows
+from cnnrt.plugin_registry import Registry
 from cnnrt.plugins import PluginHost
 from cnnrt.reorder_pass import insert_reorders
 from cnnrt.settings import Settings
@@ -59,7 +60,8 @@ def plan_network(
 
     inputs = [i.name for i in reduced.inputs]
     joined = insert_reorders(placed, inferred, inputs, wanted, host)
-    buffers = plan_buffers(joined.placed, joined.types, inputs, [joined.results[value] for value in wanted])
+    results = [joined.results[value] for value in wanted]
+    buffers = plan_buffers(joined.placed, joined.types, inputs, results, _homes(joined.placed, host.backends()))
 
     steps = _steps(joined.placed, buffers, weights)
     memory = plan_memory(list(steps.values()), buffers, settings.concurrency, settings.allocated_ram)
@@ -166,15 +168,30 @@ def _steps(placed: Sequence[Placed], buffers: Buffers, weights: WeightStore) -> 
 
 def cut_segments(placed: Sequence[Placed], steps: Mapping[str, Step]) -> list[Segment]:
     """Return runs of steps on one device and in as many parts; other views belong to no segment and end none."""
+    return [
+        Segment(index, device, tuple(steps[p.node.name] for p in run), parts)
+        for index, (device, parts, run) in enumerate(_runs(placed))
+    ]
+
+
+def _runs(placed: Sequence[Placed]) -> list[tuple[Device, int, list[Placed]]]:
+    """Return what runs together, with its device and the number of parts."""
     joined, parts = next(
         ((i, p.node.layer.parts) for i, p in enumerate(placed) if isinstance(p.node.layer, JoinItems)), (0, 1)
     )
     running = [(p.device, parts if i < joined else 1, p) for i, p in enumerate(placed) if p.kernel is not None]
     groups = itertools.groupby(running, key=lambda r: r[:2])
-    return [
-        Segment(index, device, tuple(steps[p.node.name] for _, _, p in group), parts)
-        for index, ((device, parts), group) in enumerate(groups)
-    ]
+    return [(device, parts, [p for _, _, p in group]) for (device, parts), group in groups]
+
+
+def _homes(placed: Sequence[Placed], backends: Registry[Backend]) -> list[Home | None]:
+    """Return, for each step whose backend has memory of its own, where that is."""
+    homes: dict[str, Home] = {}
+    for index, (device, _, run) in enumerate(_runs(placed)):
+        backend = backends.find(device.backend)
+        if backend and backend.own_memory:
+            homes.update(dict.fromkeys((p.node.name for p in run), Home(index, backend.own_memory)))
+    return [homes.get(p.node.name) for p in placed]
 
 
 def _items_at_once(host: PluginHost, request: Request, threads: int | None) -> int:

@@ -1,0 +1,45 @@
+"""The OpenCL backend: any device of OpenCL 1.2.
+
+A kernel is a class in a file of its own and a `.cl` file in `kernels/`, named in `kernel_list.py`. To write one:
+
+- The `.cl` file compiles alone: a header says what it computes, which sizes it assumes and what each `-D` means, with a
+  default for each. It reads and writes buffers that are aligned to a float only (vloadn, vstoren).
+- The class derives from `OpenCLKernel` (`kernel.py`): `source` names the file, `defines(call, device)` gives the
+  definitions, `launches(call, device)` what to run: function, global and local size, arguments (`Input`, `Output`,
+  `Weight`, `Workspace`, `Local`, or a number: int is int, float is float). `pack(call, weights)` returns the weights as
+  a tuple of arrays, which the runtime copies to the device once; `workspace(call)` the bytes of scratch memory there.
+- Images lie channels last (NHWC) unless `takes` or `gives` says otherwise; everything else lies as in NumPy.
+- `limits.py` tells what a device can do (`limits_of(device)`), `folding.py` defines FOLDED(v) for what was folded in,
+  `cost_model.py` has the rates for `estimate`. Tunables are data, as for every kernel (`cnnrt/backend.py`).
+
+The runtime: `driver.py` is the only file that speaks with pyopencl; `session.py` holds a device's context and programs;
+`segment.py` runs a segment: one queue in order, values in an arena on the device, one wait at the end; `transfers.py`
+brings arrays of the frame there and back.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cnnrt.hookspecs import hookimpl
+
+if TYPE_CHECKING:
+    from cnnrt.backend import Backend, Kernel
+
+plugin_api = 1
+
+
+@hookimpl
+def cnnrt_backends() -> list[Backend]:
+    """Return the backend."""
+    from cnnrt_backend_opencl.backend import OpenCLBackend
+
+    return [OpenCLBackend()]
+
+
+@hookimpl
+def cnnrt_kernels() -> list[Kernel]:
+    """Return its kernels; where pyopencl is missing, no device of theirs can be used, and it says so."""
+    from cnnrt_backend_opencl.kernel_list import opencl_kernels
+
+    return opencl_kernels()

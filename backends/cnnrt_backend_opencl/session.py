@@ -1,0 +1,72 @@
+"""A session with a device: its context and the programs built there. One for each device of a process."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Mapping
+
+from cnnrt.errors import DeviceLostError
+from cnnrt_backend_opencl.binary_cache import cached_binary, keep_binary, program_key
+from cnnrt_backend_opencl.discovery import Found
+from cnnrt_backend_opencl.driver import Driver, Handle
+from cnnrt_backend_opencl.failures import OpenCLFailure
+from cnnrt_backend_opencl.limits import OpenCLDevice
+from cnnrt_backend_opencl.sources import Defines, options_text, source_text
+
+
+class Session:
+    """A context of a device. Once `lost`, everything in it is gone, and a new session takes its place."""
+
+    def __init__(self, driver: Driver, found: Found) -> None:
+        self.driver = driver
+        self.device: OpenCLDevice = found.device
+        self._handle = found.handle
+        self.context: Handle = driver.context(found.handle)
+        self.lost = False
+        self._programs: dict[tuple[str, str], Handle] = {}
+        self._lock = threading.Lock()
+        self._process = os.getpid()
+
+    def check(self) -> None:
+        """Raise DeviceLostError where nothing of this session can be used any more."""
+        if self.lost:
+            raise DeviceLostError(f"{self.device.title}: its context was lost")
+        if self._process != os.getpid():
+            raise OpenCLFailure(forked(self.device.title))
+
+    def queue(self) -> Handle:
+        """Return a new queue that works in order."""
+        return self.driver.queue(self.context, self._handle)
+
+    def program(self, source: str, defines: Mapping[str, Defines]) -> Handle:
+        """Return a source file of this backend's kernels, built with these definitions: known, kept, or compiled now.
+
+        Raises BuildFailure with the compiler's log.
+        """
+        options = options_text(defines)
+        with self._lock:
+            program = self._programs.get((source, options))
+            if program is None:
+                program = self._programs[source, options] = self._built(source_text(source), options)
+        return program
+
+    def _built(self, text: str, options: str) -> Handle:
+        key = program_key(text, options, self.device.identity, self.driver.version)
+        binary = cached_binary(key)
+        if binary is not None:
+            try:
+                return self.driver.load(self.context, self._handle, binary, options)
+            except OpenCLFailure:
+                pass  # a binary that this driver does not take is as good as none
+        program = self.driver.build(self.context, self._handle, text, options)
+        keep_binary(key, self.driver.binary(program))
+        return program
+
+
+def forked(title: str) -> str:
+    """Return what to say in a forked child, where OpenCL's threads and contexts are not."""
+    return (
+        f"{title}: OpenCL was in use when this process was forked, and its drivers do not work in a forked child; "
+        "start processes anew (multiprocessing's start method 'spawn')"
+    )

@@ -1,0 +1,36 @@
+"""The kernels' source files, and definitions as the options of a compiler."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from importlib import resources
+
+import numpy as np
+
+Defines = int | float | str
+"""A number, or a text that the compiler takes as it is."""
+STANDARD = "-cl-std=CL1.2"
+
+
+@functools.cache
+def source_text(name: str) -> str:
+    """Return a file of `kernels/`."""
+    return (resources.files(__package__) / "kernels" / name).read_text(encoding="utf-8")
+
+
+def options_text(defines: Mapping[str, Defines]) -> str:
+    """Return the compiler's options, the same for equal definitions; floats are written without a loss."""
+    return " ".join((STANDARD, *(f"-D{name}={literal(value)}" for name, value in sorted(defines.items()))))
+
+
+def literal(value: Defines) -> str:
+    """Return a number as OpenCL C writes it, a float without a loss; a text as it is."""
+    if isinstance(value, float | np.floating):
+        rounded = float(np.float32(value))
+        if rounded != rounded:
+            return "NAN"
+        if rounded in (float("inf"), float("-inf")):
+            return "INFINITY" if rounded > 0 else "-INFINITY"
+        return f"{rounded.hex()}f"
+    return str(value)
