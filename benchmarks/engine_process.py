@@ -58,7 +58,7 @@ def serve(engine: str, folder: Path, threads: int, shape: tuple[int, ...], answe
             compute(x)
             times.append((time.perf_counter() - started) * 1e3)
         say(answers, ms=times)
-    from cnnrt.cli.peak_memory import peak_bytes  # not before: it is not the engine's
+    from cnnrt.process_memory import peak_bytes  # not before: it is not the engine's
 
     say(answers, peak_mib=peak_bytes() / 2**20)
 

@@ -9,7 +9,6 @@ import math
 import os
 import platform
 import re
-import subprocess
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -192,6 +191,8 @@ def _within(limits: GroupLimits, available: int) -> int:
 
 
 def _sysctl(name: str) -> str:
+    import subprocess
+
     try:
         command = ["/usr/sbin/sysctl", "-n", name]
         return subprocess.run(command, capture_output=True, text=True, timeout=5, check=True).stdout.strip()

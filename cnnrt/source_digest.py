@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import hashlib
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -18,6 +17,8 @@ def source_digest(module: str) -> str:
 
     Where there are no files (a module made by hand, a zip archive), it is that of the name.
     """
+    import hashlib  # here: OpenSSL takes megabytes
+
     top = module.partition(".")[0]
     digest = hashlib.sha256(top.encode())
     for file in _files(top):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import platform
-import subprocess
 from pathlib import Path
 
 
@@ -33,6 +32,8 @@ def _from_cpuinfo(path: Path) -> str:
 
 
 def _from_sysctl() -> str:
+    import subprocess
+
     command = ["/usr/sbin/sysctl", "-n", "machdep.cpu.brand_string"]
     try:
         return subprocess.run(command, capture_output=True, text=True, timeout=5, check=True).stdout.strip()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import secrets
 import stat
 import time
 from contextlib import suppress
@@ -60,7 +59,7 @@ def read_all(descriptor: int, most: int) -> bytes | None:
 
 def write_cached(path: Path, data: bytes) -> bool:
     """Write a file beside its place and rename it; False, and nothing is left, where the system refuses."""
-    beside = path.with_name(f".{path.name}.{secrets.token_hex(8)}{UNFINISHED}")
+    beside = path.with_name(f".{path.name}.{os.urandom(8).hex()}{UNFINISHED}")
     try:
         try:
             with beside.open("xb") as stream:

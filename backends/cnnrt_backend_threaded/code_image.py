@@ -10,7 +10,6 @@ file begins with a header of whole pages, so that the code behind it can be mapp
 
 from __future__ import annotations
 
-import hashlib
 import json
 import struct
 from collections.abc import Mapping
@@ -39,6 +38,8 @@ class ImageFileError(Exception):
 
 def to_file(image: CodeImage, key: str) -> bytes:
     """Return the file of an image that was made for `key`."""
+    import hashlib  # here: OpenSSL takes megabytes
+
     description = json.dumps({"key": key, "entries": dict(image.entries), "size": len(image.code)}).encode()
     start = -(-(_FRONT.size + len(description)) // PAGE) * PAGE
     rest = description.ljust(start - _FRONT.size, b"\0") + image.code
@@ -50,6 +51,8 @@ def from_file(data: bytes, key: str) -> tuple[CodeImage, int]:
 
     Raises ImageFileError unless every byte is as it was written for this key.
     """
+    import hashlib  # here: OpenSSL takes megabytes
+
     if len(data) < _FRONT.size or len(data) > MOST_BYTES:
         raise ImageFileError(f"{len(data)} bytes cannot be an image")
     magic, length, digest = _FRONT.unpack_from(data)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import enum
 import functools
-import hashlib
 import importlib.metadata
 import sys
 from collections.abc import Iterable, Mapping
@@ -52,6 +51,8 @@ def code_key(*parts: Any, modules: Iterable[str] = ()) -> str | None:
 
     None where that cannot be told for certain; such code is not kept.
     """
+    import hashlib  # here: OpenSSL takes megabytes
+
     version = compiler_version()
     packages = sorted({"cnnrt", BACKEND, *(module.partition(".")[0] for module in modules)})
     sources = [source_digest(package) for package in packages]
@@ -67,6 +68,8 @@ def code_key(*parts: Any, modules: Iterable[str] = ()) -> str | None:
 @functools.cache
 def source_digest(package: str) -> str | None:
     """Return the digest of the Python files of an imported package or module; None where they are not to be read."""
+    import hashlib  # here: OpenSSL takes megabytes
+
     file = getattr(sys.modules.get(package), "__file__", None)
     if file is None:
         return None

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import os
 import threading
 import time
 from collections.abc import Callable, Hashable, Iterable, Iterator
-from concurrent.futures import Future
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
 import attrs
 
 from cnnrt_backend_threaded.code_cache import keep, map_cached, map_image
 from cnnrt_backend_threaded.code_image import CodeImage
 from cnnrt_backend_threaded.code_key import code_key
-from cnnrt_backend_threaded.compile_children import CompileChildren, CompileFailure, children_possible
 from cnnrt_backend_threaded.target import Target
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
+
+    from cnnrt_backend_threaded.compile_children import CompileChildren
 
 log = logging.getLogger("cnnrt.threaded")
 
@@ -62,6 +65,8 @@ def compile_ahead(requests: Iterable[CodeRequest], processes: int) -> None:
 
     What cannot be written or compiled is passed over: `function_addresses` tells why.
     """
+    from cnnrt_backend_threaded.compile_children import CompileChildren, CompileFailure, children_possible
+
     with _lock:
         missing = [request for request in requests if _known(request) is None]
         if len(missing) < WORTH_CHILDREN or not children_possible():
@@ -129,4 +134,6 @@ def _compiled(request: CodeRequest) -> dict[str, int]:
 
 def text_key(text: str, request: CodeRequest) -> str | None:
     """Return the key of code that is known by its text only."""
+    import hashlib  # here: OpenSSL takes megabytes
+
     return code_key("text", hashlib.sha256(text.encode()).hexdigest(), request.target, request.names)

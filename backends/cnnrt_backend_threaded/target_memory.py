@@ -6,7 +6,6 @@ instructions might be taken for one another.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from pathlib import Path
@@ -23,6 +22,8 @@ _CHANGING = re.compile(r"^(processor|cpu MHz|bogomips|core id|apicid|initial api
 
 def remembered_target() -> Target | None:
     """Return the target of this processor, if LLVM was asked before."""
+    import hashlib  # here: OpenSSL takes megabytes
+
     place = _place()
     data = place and read_cached(place)
     if not data:
@@ -38,6 +39,8 @@ def remembered_target() -> Target | None:
 
 def remember_target(target: Target) -> Target:
     """Keep a target for the next start, and return it."""
+    import hashlib  # here: OpenSSL takes megabytes
+
     if place := _place():
         text = json.dumps(attrs.asdict(target))
         write_cached(place, f"{hashlib.sha256(text.encode()).hexdigest()}\n{text}".encode())
@@ -45,6 +48,8 @@ def remember_target(target: Target) -> Target:
 
 
 def _place() -> Path | None:
+    import hashlib  # here: OpenSSL takes megabytes
+
     processor = describe_processor()
     folder = cache_folder("code") if processor else None
     if folder is None:

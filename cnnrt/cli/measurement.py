@@ -10,11 +10,11 @@ import attrs
 import numpy as np
 
 from cnnrt.cli.energy import EnergyMeters, EnergyUse
-from cnnrt.cli.peak_memory import forget_peak, peak_bytes
 from cnnrt.cli.progress import progress_between
 from cnnrt.layer import Array, Shape
 from cnnrt.net import Net
 from cnnrt.plan import Plan
+from cnnrt.process_memory import forget_peak, peak_bytes
 from cnnrt.profile import LayerTime
 
 SEED = 2016

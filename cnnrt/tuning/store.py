@@ -10,7 +10,6 @@ Each access opens the file, and closes it: no connection is carried over a fork 
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import logging
 import os
@@ -253,6 +252,8 @@ def file_system(path: Path, mounts: Path = Path("/proc/self/mounts")) -> str:
 
 
 def _digest(key: Key) -> str:
+    import hashlib  # here: OpenSSL takes megabytes
+
     return hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:32]
 
 

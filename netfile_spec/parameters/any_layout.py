@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from netfile_spec.errors import ParameterFileError
-from netfile_spec.parameters.cnndroid_layout import CnndroidParameterFile, write_cnndroid
 from netfile_spec.parameters.cnnrt_header import MAGIC
 from netfile_spec.parameters.cnnrt_layout import CnnrtParameterFile, write_cnnrt
 from netfile_spec.parameters.parameter_file import Layout, ParameterFile
@@ -43,6 +42,8 @@ def open_parameters(path: str | os.PathLike[str]) -> ParameterFile:
         for magic, kind in _OTHER_FORMATS.items():
             if start.startswith(magic):
                 raise damage(path, f"is {kind}; expected a parameter file (write_parameters makes one from arrays)")
+        from netfile_spec.parameters.cnndroid_layout import CnndroidParameterFile  # here: few need its decoders
+
         return CnndroidParameterFile(file)
 
 
@@ -82,6 +83,8 @@ def write_parameters(
     if layout == "cnnrt":
         write_cnnrt(path, tensors)
     elif layout == "cnndroid":
+        from netfile_spec.parameters.cnndroid_layout import write_cnndroid
+
         write_cnndroid(path, tensors, flat=flat)
     else:
         raise ParameterFileError(f"{path}: unknown layout {layout!r}; expected 'cnnrt' or 'cnndroid'")

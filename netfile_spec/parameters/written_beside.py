@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from io import BufferedWriter
@@ -20,7 +19,7 @@ def written_beside(path: Path) -> Iterator[BufferedWriter]:
     the disk fails, whatever was at `path` before is untouched and the temporary file is gone. Raises
     ParameterFileError for what the operating system refuses.
     """
-    beside = path.with_name(f".{path.name[:100]}.{secrets.token_hex(8)}.part")
+    beside = path.with_name(f".{path.name[:100]}.{os.urandom(8).hex()}.part")
     try:
         try:
             # Not tempfile: its files are readable by their owner alone, and the mode would stay after the rename.

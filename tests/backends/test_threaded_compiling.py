@@ -69,7 +69,7 @@ def test_much_code_is_compiled_by_children_alone() -> None:
 
 
 def test_little_code_is_not_worth_a_child(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(machine_code, "CompileChildren", None)
+    monkeypatch.setattr(compile_children, "CompileChildren", None)
     compile_ahead(requests(COUNT - 1), 2)
     assert not machine_code._functions
 
