@@ -52,6 +52,7 @@ def convert(
     topology: str | Path | None = None,
     flip_kernels: bool | None = None,
     overwrite: bool = False,
+    trust: bool = False,
     plugins: PluginHost | None = None,
 ) -> Conversion:
     """Convert a model's files into `folder`, which must not exist, be empty, or be given up by `overwrite`.
@@ -59,6 +60,7 @@ def convert(
     `layout`: of the parameter files, "cnnrt" or "cnndroid". `importer`: the name of the one to use; by default the
     one that recognises the files. `topology`: for files that hold weights alone, a NetFile with their layers, which may
     leave out `parameters_file`; `flip_kernels`: whether kernels are mirrored then, by default as the importer says.
+    `trust`: the files may run code while they are read (programs of torch.export); nothing else is read in another way.
     Raises ImportFailure with everything that stands in the way, NetFileError for the topology, or InputError.
     """
     host = plugins or plugin_host()
@@ -66,7 +68,14 @@ def convert(
     target = Path(folder)
     _check_paths(paths, target, overwrite)
     reader = choose_importer(paths, importer, host)
-    model = _read(reader, paths, None if topology is None else Path(topology), flip_kernels, host)
+    if topology is not None:
+        model = put_together(
+            reader.read_weights(paths), Path(topology), str(paths[0]), flip_kernels=flip_kernels, host=host
+        )
+    elif flip_kernels is not None:
+        raise InputError("whether kernels are flipped is asked only for weights without topology (--topology)")
+    else:
+        model = reader.read_trusted(paths) if trust else reader.read(paths)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         beside = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".partial", dir=target.parent))
@@ -80,16 +89,6 @@ def convert(
     except OSError as error:
         raise CnnrtError(f"{target}: cannot be written: {error}") from error
     return Conversion(target / NETFILE, reader.name, model.notes)
-
-
-def _read(
-    reader: Importer, files: Sequence[Path], topology: Path | None, flip_kernels: bool | None, host: PluginHost
-) -> ImportedModel:
-    if topology is None:
-        if flip_kernels is not None:
-            raise InputError("whether kernels are flipped is asked only for weights without topology (--topology)")
-        return reader.read(files)
-    return put_together(reader.read_weights(files), topology, str(files[0]), flip_kernels=flip_kernels, host=host)
 
 
 def choose_importer(files: Sequence[Path], name: str | None, host: PluginHost) -> Importer:

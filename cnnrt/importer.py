@@ -48,6 +48,13 @@ class Importer(abc.ABC):
     def read(self, files: Sequence[Path]) -> ImportedModel:
         """Return the model; raises ImportFailure that lists everything that stands in the way."""
 
+    def read_trusted(self, files: Sequence[Path]) -> ImportedModel:
+        """Return the model of files that the user trusts as a program is trusted, whatever reading them may run.
+
+        By default as `read`: an importer that runs nothing of a file needs no trust. Raises as `read` does.
+        """
+        return self.read(files)
+
     def read_weights(self, files: Sequence[Path]) -> LooseWeights:
         """Return the weights of files that hold no topology, to be matched with the layers of a NetFile.
 

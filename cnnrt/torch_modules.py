@@ -1,4 +1,4 @@
-"""`from_torch`: a module of PyTorch, or a program of torch.export, as a Net.
+"""`from_torch`: a module of PyTorch, or a program of torch.export, as a Net; `read_program`: one from its file.
 
 The way goes through ONNX: PyTorch's own exporter knows its operators, and cnnrt's importer of ONNX is tested most.
 The tracing exporter is used, since it needs no package beside torch, and takes programs of torch.export as modules.
@@ -18,8 +18,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cnnrt.errors import CnnrtError, ImportFailure, InputError, Problem
+from cnnrt.plugins import plugin_host
 
 if TYPE_CHECKING:
+    from cnnrt.importer import ImportedModel
     from cnnrt.net import Net
     from cnnrt.stated_preprocessing import PreprocessingOptions
 
@@ -56,6 +58,33 @@ def from_torch(
     except BaseException:
         shutil.rmtree(home, ignore_errors=True)
         raise
+
+
+def read_program(path: Path) -> ImportedModel:
+    """Return the model of a file that `torch.export.save` wrote. PyTorch loads it, and may run code that is in it.
+
+    Raises CnnrtError where torch or onnx is not installed (extra `torch`), ImportFailure with everything that cannot be
+    converted.
+    """
+    torch = _torch()
+    try:
+        program = torch.export.load(str(path))
+    except Exception as error:  # it runs what the file holds
+        message = f"PyTorch could not load the program: {type(error).__name__}: {str(error)[:500]}"
+        raise ImportFailure([Problem(message)], file=str(path)) from error
+    home = Path(tempfile.mkdtemp(prefix="cnnrt-torch-"))
+    try:
+        _export(torch, *_module_and_inputs(torch, program, None), home / _FILE)
+        model = plugin_host().importers()["onnx"].read([home / _FILE])
+    except ImportFailure as failure:
+        shutil.rmtree(home, ignore_errors=True)
+        raise ImportFailure(failure.problems, file=str(path)) from failure
+    except BaseException:
+        shutil.rmtree(home, ignore_errors=True)
+        raise
+    # Weights are read from what was exported when they are asked for.
+    weakref.finalize(model, shutil.rmtree, home, ignore_errors=True)
+    return model
 
 
 def _torch() -> Any:

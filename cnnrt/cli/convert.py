@@ -101,6 +101,9 @@ def _size(context: click.Context, parameter: click.Parameter, value: str | None)
     metavar="X",
     help="With --verify: largest difference by largest value. By default 1e-5.",
 )
+@click.option(
+    "--trust", is_flag=True, help="Read FILE though that may run code that is in it: .pt2, programs of torch.export."
+)
 @click.option("--overwrite", is_flag=True, help="Replace DIR and all that is in it.")
 @json_option
 @click.pass_context
@@ -119,6 +122,7 @@ def convert(
     labels: Path | None,
     reference: Path | None,
     tolerance: float | None,
+    trust: bool,
     overwrite: bool,
     as_json: bool,
 ) -> None:
@@ -144,6 +148,7 @@ def convert(
             topology=topology,
             flip_kernels=flip_kernels,
             overwrite=overwrite,
+            trust=trust,
         )
     verification = _verified(done, reference, tolerance)
     with Net(done.netfile) as net:

@@ -23,7 +23,7 @@ class PyTorchImporter(Importer):
     """Reads state dicts, which need a topology: zip archives, and both older forms."""
 
     name: ClassVar[str] = "pytorch"
-    description: ClassVar[str] = "PyTorch: state dicts (.pt, .pth, .th) with --topology"
+    description: ClassVar[str] = "PyTorch: state dicts (.pt, .pth, .th) with --topology; programs (.pt2) with --trust"
     suite: ClassVar[str] = "cnnrt_import_pytorch.conformance:PyTorchSuite"
 
     def recognises(self, files: Sequence[Path]) -> bool:
@@ -39,6 +39,15 @@ class PyTorchImporter(Importer):
             "say in a NetFile what its layers are: --topology layers.netfile; or use cnnrt.from_torch(module, example)"
         )
         raise ImportFailure([Problem("holds weights without topology", hint=hint)], file=str(files[0]))
+
+    def read_trusted(self, files: Sequence[Path]) -> ImportedModel:
+        """Return the model of a program of torch.export, which PyTorch loads; of all else what `read` says of it."""
+        from cnnrt.torch_modules import read_program
+        from cnnrt_import_pytorch.zip_checkpoint import is_program
+
+        if len(files) == 1 and is_program(files[0]):
+            return read_program(files[0])
+        return self.read(files)
 
     def read_weights(self, files: Sequence[Path]) -> LooseWeights:
         """Return the tensors of one file under their names; values stay there until they are looked up, float32.

@@ -9,13 +9,15 @@ from pathlib import Path
 from typing import Any
 
 from cnnrt.archives import Archive, open_archive
-from cnnrt.errors import ImportFailure, Problem
+from cnnrt.errors import CnnrtError, ImportFailure, Problem
 from cnnrt.pickles import PickleFault
 from cnnrt_import_pytorch.stored_tensor import Storage
 from cnnrt_import_pytorch.torch_globals import SAVE_WEIGHTS, read_torch_pickle, storage_type
 from netfile_spec.problems import quoted
 
 _PICKLE = "data.pkl"
+# What torch.export.save writes: since PyTorch 2.7, and before.
+_MODEL, _MODEL_BEFORE = "models/model.json", "serialized_exported_program.json"
 
 
 def read_zip_checkpoint(path: Path) -> Any:
@@ -39,12 +41,25 @@ def read_zip_checkpoint(path: Path) -> Any:
         return read_torch_pickle(data, file=str(path), persistent=persistent).value
 
 
+def is_program(path: Path) -> bool:
+    """Tell whether a file is a program of torch.export; raises nothing."""
+    try:
+        with open_archive(path) as archive:
+            return _holds_program(archive)
+    except CnnrtError:
+        return False
+
+
+def _holds_program(archive: Archive) -> bool:
+    return any(name.rpartition("/")[2] == _MODEL_BEFORE or name.endswith(_MODEL) for name in archive.sizes)
+
+
 def _top(archive: Archive, path: Path) -> str:
     """Return the folder in the archive that holds the pickle, with a slash behind it where it has a name."""
     found = [name for name in archive.sizes if name == _PICKLE or name.endswith(f"/{_PICKLE}")]
     scripted = [name for name in archive.sizes if "/code/" in f"/{name}"]
-    if any(name.endswith("models/model.json") for name in archive.sizes):
-        hint = "if you trust the file: cnnrt.from_torch(torch.export.load(path))"
+    if _holds_program(archive):
+        hint = "loading it may run code that is in it: convert it with --trust if you trust it as you would a program"
         raise ImportFailure([Problem("is a program of torch.export", hint=hint)], file=str(path))
     if len(found) != 1 or scripted:
         what = "is a TorchScript program" if scripted else "is an archive, but not one of torch.save"

@@ -35,6 +35,9 @@ class SmallImporter(Importer):
         stated = attrs.evolve(netfile(), inputs=(InputBlock("data", (1, 8, 8)),), labels=None)
         return ImportedModel(stated, parameters(), ("a dropout layer was left out",))
 
+    def read_trusted(self, files: Sequence[Path]) -> ImportedModel:
+        return attrs.evolve(self.read(files), notes=("what the file holds was run",))
+
 
 @pytest.fixture
 def model_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -54,6 +57,11 @@ def test_it_tells_what_was_written_and_what_is_next(model_file: Path, tmp_path: 
     assert f"\n  cnnrt show {path}\n" in text
     assert "states no preprocessing" in text
     assert read_netfile(path).execution_mode == "parallel"
+
+
+def test_a_file_is_run_only_where_it_is_trusted(model_file: Path, tmp_path: Path) -> None:
+    assert "was run" not in answer("convert", model_file, "-o", tmp_path / "read")
+    assert "was run" in answer("convert", model_file, "-o", tmp_path / "run", "--trust")
 
 
 def test_stated_preprocessing_reaches_the_netfile(model_file: Path, tmp_path: Path) -> None:

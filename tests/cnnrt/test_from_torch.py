@@ -1,6 +1,7 @@
 """`cnnrt.from_torch`: modules and programs of PyTorch, where it is installed, and what is said where it is not."""
 
 import sys
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +59,34 @@ def test_a_program_of_torch_export_brings_its_example(torch: Any, module: Any) -
     program = torch.export.export(module.eval(), (torch.from_numpy(IMAGES),))
     with cnnrt.from_torch(program) as net:
         np.testing.assert_allclose(net.compute(IMAGES), outputs(torch, module, IMAGES), rtol=1e-4, atol=1e-6)
+
+
+def test_a_file_of_a_program_is_converted_where_it_is_trusted(torch: Any, module: Any, tmp_path: Path) -> None:
+    program = torch.export.export(module.eval(), (torch.from_numpy(IMAGES),))
+    path = tmp_path / "net.pt2"
+    torch.export.save(program, path)
+    with pytest.raises(ImportFailure, match="--trust"):
+        cnnrt.convert(path, tmp_path / "net")
+    with cnnrt.Net(cnnrt.convert(path, tmp_path / "net", trust=True).netfile) as net:
+        np.testing.assert_allclose(net.compute(IMAGES), outputs(torch, module, IMAGES), rtol=1e-4, atol=1e-6)
+
+
+def test_a_program_that_pytorch_cannot_load_is_an_import_failure(torch: Any, tmp_path: Path) -> None:
+    path = tmp_path / "net.pt2"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("net/models/model.json", b"{}")
+    with pytest.raises(ImportFailure, match="PyTorch could not load the program") as caught:
+        cnnrt.convert(path, tmp_path / "net", trust=True)
+    assert str(path) in str(caught.value)
+    assert not (tmp_path / "net").exists()
+
+
+def test_a_program_without_torch_says_what_to_install(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setitem(sys.modules, "torch", None)
+    with zipfile.ZipFile(tmp_path / "net.pt2", "w") as archive:
+        archive.writestr("net/models/model.json", b"{}")
+    with pytest.raises(CnnrtError, match=r'torch is not installed: pip install "cnnrt\[torch\]"'):
+        cnnrt.convert(tmp_path / "net.pt2", tmp_path / "net", trust=True)
 
 
 def test_a_folder_keeps_the_model(torch: Any, module: Any, tmp_path: Path) -> None:

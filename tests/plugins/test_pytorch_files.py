@@ -172,6 +172,7 @@ def test_code_in_a_pickle_is_named_and_never_run(tmp_path: Path, form: str) -> N
     [
         (["net/data.pkl", "net/code/__torch__.py"], "is a TorchScript program"),
         (["net/models/model.json", "net/data/weights/weight_0"], "is a program of torch.export"),
+        (["version", "serialized_exported_program.json"], "convert it with --trust"),
         (["word/document.xml"], "is an archive, but not one of torch.save"),
     ],
 )
@@ -180,6 +181,13 @@ def test_other_archives_are_told_apart(tmp_path: Path, members: list[str], said:
         for member in members:
             archive.writestr(member, b"{}")
     assert said in str(failure(tmp_path / "net.pt2"))
+
+
+def test_trust_makes_no_program_of_what_is_none(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "net.pt2", "w") as archive:
+        archive.writestr("net/code/__torch__.py", b"{}")
+    with pytest.raises(ImportFailure, match="is a TorchScript program"):
+        convert(tmp_path / "net.pt2", tmp_path / "net", trust=True)
 
 
 def test_storages_that_are_missing_or_cut_are_refused(tmp_path: Path) -> None:
