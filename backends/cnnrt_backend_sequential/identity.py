@@ -1,4 +1,4 @@
-"""Dropout and Flatten where a pass could not remove them: a copy."""
+"""Flatten where it is not a view: a copy."""
 
 from __future__ import annotations
 
@@ -12,13 +12,10 @@ from cnnrt.layer_call import LayerCall
 from cnnrt_backend_sequential.cost_model import passes_seconds
 
 
-def _copy(inputs: Sequence[Array], outputs: Sequence[Array], weights: Packed, workspace: Array) -> None:
-    np.copyto(outputs[0], inputs[0].reshape(outputs[0].shape))
+class CopyFlatten(HostKernel):
+    """Flatten: a new shape for the same values; no workspace."""
 
-
-class _Copy(HostKernel):
-    """Same values in the same order; no workspace."""
-
+    layer = "Flatten"
     backend = "sequential"
     name = "copy"
 
@@ -31,13 +28,5 @@ class _Copy(HostKernel):
         return _copy
 
 
-class CopyDropout(_Copy):
-    """Dropout in inference: the identity."""
-
-    layer = "Dropout"
-
-
-class CopyFlatten(_Copy):
-    """Flatten: a new shape for the same values."""
-
-    layer = "Flatten"
+def _copy(inputs: Sequence[Array], outputs: Sequence[Array], weights: Packed, workspace: Array) -> None:
+    np.copyto(outputs[0], inputs[0].reshape(outputs[0].shape))

@@ -13,10 +13,11 @@ from cnnrt_backend_sequential.convolution_rows import RowsConvolution
 from cnnrt_backend_sequential.eltwise import CombineChunks
 from cnnrt_backend_sequential.eltwise_broadcast import CombineBroadcast
 from cnnrt_backend_sequential.fully_connected import MatrixProduct
-from cnnrt_backend_sequential.identity import CopyDropout, CopyFlatten
+from cnnrt_backend_sequential.identity import CopyFlatten
 from cnnrt_backend_sequential.lrn import NormaliseBlocks
 from cnnrt_backend_sequential.pooling import SlidePooling
 from cnnrt_backend_sequential.prelu import RectifyChannels
+from cnnrt_backend_sequential.rearrangement import REARRANGEMENTS
 from cnnrt_backend_sequential.relu import Rectify
 from cnnrt_backend_sequential.softmax import Exponentials
 
@@ -40,6 +41,6 @@ def sequential_kernels() -> list[Kernel]:
         CombineChunks(),
         CombineBroadcast(),
         *(kernel() for kernel in ACTIVATIONS),
-        CopyDropout(),
+        *(kernel() for kernel in REARRANGEMENTS),
         CopyFlatten(),
     ]

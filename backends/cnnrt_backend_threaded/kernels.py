@@ -12,12 +12,10 @@ from cnnrt_backend_threaded.convolution_winograd import WinogradFive, WinogradFo
 from cnnrt_backend_threaded.eltwise import Combine
 from cnnrt_backend_threaded.eltwise_broadcast import CombineBroadcast
 from cnnrt_backend_threaded.fully_connected import PanelProduct
-from cnnrt_backend_threaded.identity import CopyDropout
 from cnnrt_backend_threaded.lrn import NormaliseChannels, NormaliseWindows
-from cnnrt_backend_threaded.permute import CopyChannelsLast
 from cnnrt_backend_threaded.pooling import WindowPooling
+from cnnrt_backend_threaded.rearrangement import REARRANGEMENTS
 from cnnrt_backend_threaded.relu import Rectify
-from cnnrt_backend_threaded.reorder import Transpose
 from cnnrt_backend_threaded.softmax import Exponentials
 from cnnrt_backend_threaded.target import Machine
 
@@ -40,12 +38,10 @@ def threaded_kernels(machine: Machine | None = None) -> list[Kernel]:
         CopyRuns,
         Combine,
         CombineBroadcast,
-        CopyChannelsLast,
         NormaliseStatistics,
         ScaleChannels,
         RectifyChannels,
         *ACTIVATIONS,
-        CopyDropout,
-        Transpose,
+        *REARRANGEMENTS,
     )
     return [kernel(machine) for kernel in kernels]

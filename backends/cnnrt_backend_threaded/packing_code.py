@@ -18,7 +18,8 @@ from typing import Any
 import attrs
 
 from cnnrt_backend_threaded.code_key import code_key
-from cnnrt_backend_threaded.emitter import Code, Index, Value
+from cnnrt_backend_threaded.emitter import Code, Index
+from cnnrt_backend_threaded.lane_moves import transposed
 from cnnrt_backend_threaded.machine_code import CodeRequest, function_addresses
 from cnnrt_backend_threaded.target import Target, host_target
 
@@ -59,7 +60,7 @@ def write_packing(target: Target) -> str:
 
         def square(at: Index) -> None:
             loaded = [code.load(rows, code.add(start, at)) for start in starts]
-            for i, value in enumerate(_transposed(code, loaded)):
+            for i, value in enumerate(transposed(code, loaded)):
                 code.store(code.build.select(keep, value, code.zero()), panel, place(code.add(at, i), first))
 
         def squares() -> None:
@@ -76,18 +77,3 @@ def write_packing(target: Target) -> str:
         code.choose(code.less(depth, lanes), values, squares)
     code.finish()
     return code.text()
-
-
-def _transposed(code: Code, rows: list[Value]) -> list[Value]:
-    """Return the columns of a square of vectors: bit after bit, a row's number and a lane's are exchanged."""
-    lanes = code.lanes
-    step = 1
-    while step < lanes:
-        for i in range(lanes):
-            if not i & step:
-                a, b = rows[i], rows[i + step]
-                low = [lane if not lane & step else lanes + lane - step for lane in range(lanes)]
-                high = [lane + step if not lane & step else lanes + lane for lane in range(lanes)]
-                rows[i], rows[i + step] = code.shuffle(a, low, b), code.shuffle(a, high, b)
-        step *= 2
-    return rows

@@ -9,11 +9,11 @@ import attrs
 from cnnrt.errors import ShapeError
 from cnnrt.keys import integer
 from cnnrt.layer import Array, Shape, shape_text
-from cnnrt_layers.moves import Moves
+from cnnrt_layers.rearrangement import Move, Rearrangement, split_axis
 
 
 @attrs.frozen(kw_only=True)
-class ChannelShuffle(Moves):
+class ChannelShuffle(Rearrangement):
     """Lets the first channels of all groups come first, then the second ones, ... (ShuffleNet, Zhang et al., CVPR
     2018).
 
@@ -46,8 +46,11 @@ class ChannelShuffle(Moves):
         """Tell whether there is one group, or one channel in each."""
         return self.group in (1, inputs[0][1])
 
-    def reference(self, inputs: Sequence[Array], weights: Mapping[str, Array]) -> tuple[Array, ...]:
-        """Copy the values; shapes and dtypes as in `Layer.reference`."""
-        (x,) = inputs
-        order = [g * (x.shape[1] // self.group) + k for k in range(x.shape[1] // self.group) for g in range(self.group)]
-        return (x[:, order],)
+    def itemwise(self, inputs: Sequence[Shape]) -> bool:
+        """Return True: every image by itself."""
+        return True
+
+    def moves(self, x: Array, results: Sequence[Array]) -> Sequence[Move]:
+        """Return the groups' channels, taken in turn."""
+        sizes = (self.group, x.shape[1] // self.group)
+        return [(split_axis(results[0], 1, *sizes[::-1]), split_axis(x, 1, *sizes).swapaxes(1, 2))]

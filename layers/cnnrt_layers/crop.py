@@ -10,11 +10,11 @@ from cnnrt.errors import ShapeError
 from cnnrt.keys import integer, integers
 from cnnrt.layer import Array, Shape, shape_text
 from cnnrt_layers.axes import resolve_axis
-from cnnrt_layers.moves import Moves
+from cnnrt_layers.rearrangement import Move, Rearrangement
 
 
 @attrs.frozen(kw_only=True)
-class Crop(Moves):
+class Crop(Rearrangement):
     """Cuts the first input, from `axis` on, to the size of the second one, whose values do not matter.
 
     Inputs of equal rank. The dimensions before `axis` are those of the first input, the others those of the second.
@@ -62,9 +62,8 @@ class Crop(Moves):
                 )
         return ((*whole[:axis], *wanted[axis:]),)
 
-    def reference(self, inputs: Sequence[Array], weights: Mapping[str, Array]) -> tuple[Array, ...]:
-        """Copy the part; shapes and dtypes as in `Layer.reference`."""
-        (shape,) = self.output_shapes([x.shape for x in inputs], {})
-        starts = self.starts(inputs[0].shape)
-        taken = tuple(slice(start, start + size) for start, size in zip(starts, shape, strict=True))
-        return (inputs[0][taken].copy(),)
+    def moves(self, x: Array, results: Sequence[Array]) -> Sequence[Move]:
+        """Return the part that is kept."""
+        starts = self.starts(x.shape)
+        kept = tuple(slice(start, start + size) for start, size in zip(starts, results[0].shape, strict=True))
+        return [(results[0], x[kept])]

@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import attrs
-import numpy as np
 
 from cnnrt.errors import ShapeError
 from cnnrt.keys import choice, integer
 from cnnrt.layer import Array, Shape, expect_rank
-from cnnrt_layers.moves import Moves
+from cnnrt_layers.rearrangement import Move, Rearrangement, split_axis
 
 
 @attrs.frozen(kw_only=True)
-class DepthToSpace(Moves):
+class DepthToSpace(Rearrangement):
     """Spreads groups of channels over blocks of pixels (pixel shuffle: Shi et al., CVPR 2016).
 
     Input (N, C × block², H, W), output (N, C, H × block, W × block). With mode DCR (depth, column, row; TensorFlow) a
@@ -52,13 +51,15 @@ class DepthToSpace(Moves):
         """Tell whether blocks are single pixels."""
         return self.block == 1
 
-    def reference(self, inputs: Sequence[Array], weights: Mapping[str, Array]) -> tuple[Array, ...]:
-        """Copy the values; shapes and dtypes as in `Layer.reference`."""
-        (x,) = inputs
-        (shape,) = self.output_shapes([x.shape], {})
-        images, channels, height, width = shape[0], shape[1], *x.shape[2:]
+    def itemwise(self, inputs: Sequence[Shape]) -> bool:
+        """Return True: every image by itself."""
+        return True
+
+    def moves(self, x: Array, results: Sequence[Array]) -> Sequence[Move]:
+        """Return the channels of a block, its rows and columns apart."""
+        block = self.block
+        channels, height, width = results[0].shape[1], *x.shape[2:]
+        pixels = split_axis(split_axis(results[0], 3, width, block), 2, height, block)
         if self.mode == "DCR":
-            apart = x.reshape(images, self.block, self.block, channels, height, width)
-            return (np.array(apart.transpose(0, 3, 4, 1, 5, 2), order="C").reshape(shape),)
-        apart = x.reshape(images, channels, self.block, self.block, height, width)
-        return (np.array(apart.transpose(0, 1, 4, 2, 5, 3), order="C").reshape(shape),)
+            return [(pixels, split_axis(x, 1, block, block, channels).transpose(0, 3, 4, 1, 5, 2))]
+        return [(pixels, split_axis(x, 1, channels, block, block).transpose(0, 1, 4, 2, 5, 3))]

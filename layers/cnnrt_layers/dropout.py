@@ -7,11 +7,12 @@ from collections.abc import Mapping, Sequence
 import attrs
 
 from cnnrt.keys import number
-from cnnrt.layer import Array, Layer, Shape
+from cnnrt.layer import Array, Shape
+from cnnrt_layers.rearrangement import Move, Rearrangement
 
 
 @attrs.frozen(kw_only=True)
-class Dropout(Layer):
+class Dropout(Rearrangement):
     """Gives its input unchanged: values are dropped in training only.
 
     Input and output of any shape. As in Caffe the values that training kept were scaled up there, so nothing has to be
@@ -39,16 +40,6 @@ class Dropout(Layer):
         """Tell that it always is."""
         return True
 
-    def flops(self, inputs: Sequence[Shape], outputs: Sequence[Shape], weights: Mapping[str, Shape]) -> int:
-        """Return 0."""
-        return 0
-
-    def reference_workspace(
-        self, inputs: Sequence[Shape], outputs: Sequence[Shape], weights: Mapping[str, Shape]
-    ) -> int:
-        """Return 0."""
-        return 0
-
-    def reference(self, inputs: Sequence[Array], weights: Mapping[str, Array]) -> tuple[Array, ...]:
-        """Copy the input; shapes and dtypes as in `Layer.reference`."""
-        return (inputs[0].copy(),)
+    def moves(self, x: Array, results: Sequence[Array]) -> Sequence[Move]:
+        """Return the input."""
+        return [(results[0], x)]

@@ -10,11 +10,11 @@ import numpy as np
 from cnnrt.errors import ShapeError
 from cnnrt.keys import integers
 from cnnrt.layer import Array, Shape, shape_text
-from cnnrt_layers.moves import Moves
+from cnnrt_layers.rearrangement import Move, Rearrangement
 
 
 @attrs.frozen(kw_only=True)
-class Expand(Moves):
+class Expand(Rearrangement):
     """Repeats the input along axes of length 1, and along new ones in front, until it has a shape (ONNX's Expand).
 
     Input of any shape, which is aligned with `shape` at the end, as in NumPy: of two lengths one has to be 1, or both
@@ -48,7 +48,6 @@ class Expand(Moves):
         """Tell whether nothing is repeated."""
         return self.output_shapes(inputs, {}) == tuple(inputs)
 
-    def reference(self, inputs: Sequence[Array], weights: Mapping[str, Array]) -> tuple[Array, ...]:
-        """Copy the values to all their places; shapes and dtypes as in `Layer.reference`."""
-        (shape,) = self.output_shapes([inputs[0].shape], {})
-        return (np.broadcast_to(inputs[0], shape).copy(),)
+    def moves(self, x: Array, results: Sequence[Array]) -> Sequence[Move]:
+        """Return the input, broadcast."""
+        return [(results[0], np.broadcast_to(x, results[0].shape))]

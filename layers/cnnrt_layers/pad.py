@@ -9,15 +9,16 @@ import numpy as np
 
 from cnnrt.errors import KeyValueError, ShapeError
 from cnnrt.keys import choice, integers, number
-from cnnrt.layer import Array, Layer, Shape, shape_text
+from cnnrt.layer import Array, Shape, shape_text
 from cnnrt_layers.axes import resolve_axes
+from cnnrt_layers.rearrangement import Move, Rearrangement
 
 LEAST_KEPT = {"constant": 0, "edge": 1, "reflect": 1, "symmetric": 0, "wrap": 0}
 """How much longer than the padding an axis has to be."""
 
 
 @attrs.frozen(kw_only=True)
-class Pad(Layer):
+class Pad(Rearrangement):
     """Makes the input longer along some axes, at either end.
 
     Input of any shape; axis `axes[i]` becomes `before[i]` + `after[i]` longer. Where these are negative, as many values
@@ -89,16 +90,59 @@ class Pad(Layer):
         """Tell whether nothing is put anywhere."""
         return not any((*self.before, *self.after))
 
-    def flops(self, inputs: Sequence[Shape], outputs: Sequence[Shape], weights: Mapping[str, Shape]) -> int:
-        """Return 0: values are only moved."""
-        return 0
+    def itemwise(self, inputs: Sequence[Shape]) -> bool:
+        """Tell whether the first axis stays as it is."""
+        return self.widths(inputs[0])[0] == (0, 0)
 
-    def reference(self, inputs: Sequence[Array], weights: Mapping[str, Array]) -> tuple[Array, ...]:
-        """Cut off what is to be cut off, then pad; shapes and dtypes as in `Layer.reference`."""
-        (x,) = inputs
-        widths = self.widths(x.shape)
-        kept = x[tuple(slice(max(0, -b), size - max(0, -a)) for size, (b, a) in zip(x.shape, widths, strict=True))]
-        added = [(max(0, before), max(0, after)) for before, after in widths]
-        if self.mode == "constant":
-            return (np.pad(kept, added, constant_values=self.value),)
-        return (np.pad(kept, added, mode=self.mode),)  # type: ignore[call-overload]
+    def moves(self, x: Array, results: Sequence[Array]) -> Sequence[Move]:
+        """Return the values that are kept, and what is put around them."""
+        places: list[tuple[Index, Index | None]] = [((), ())]
+        for size, (before, after) in zip(x.shape, self.widths(x.shape), strict=True):
+            parts = _parts(self.mode, size, before, after)
+            some: list[tuple[Index, Index | None]] = []
+            for target, source in places:
+                if source is None:  # the number goes along the whole of all other axes
+                    some.append(((*target, slice(None)), None))
+                else:
+                    some += [((*target, at), None if taken is None else (*source, taken)) for at, taken in parts]
+            places = some
+        moves: list[Move] = []
+        for target, source in places:
+            into = results[0][target]
+            moves.append((into, self.value if source is None else np.broadcast_to(x[source], into.shape)))
+        return moves
+
+
+Index = tuple[slice, ...]
+
+
+def _parts(mode: str, size: int, before: int, after: int) -> list[tuple[slice, slice | None]]:
+    """Return which places of a padded axis hold which values of the input; one for several is repeated, None: none."""
+    first, last = max(0, -before), size - max(0, -after)
+    start = max(0, before)
+    stop = start + last - first
+    parts: list[tuple[slice, slice | None]] = [(slice(start, stop), slice(first, last))]
+    if before > 0:
+        parts.append((slice(0, before), _outside(mode, size, before, in_front=True)))
+    if after > 0:
+        parts.append((slice(stop, stop + after), _outside(mode, size, after, in_front=False)))
+    return parts
+
+
+def _outside(mode: str, size: int, count: int, *, in_front: bool) -> slice | None:
+    match mode:
+        case "edge":
+            return slice(0, 1) if in_front else slice(size - 1, size)
+        case "wrap":
+            return slice(size - count, size) if in_front else slice(0, count)
+        case "reflect":
+            return _backwards(count if in_front else size - 2, count)
+        case "symmetric":
+            return _backwards(count - 1 if in_front else size - 1, count)
+        case _:
+            return None
+
+
+def _backwards(start: int, count: int) -> slice:
+    stop = start - count
+    return slice(start, stop if stop >= 0 else None, -1)

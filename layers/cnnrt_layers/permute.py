@@ -9,11 +9,11 @@ import attrs
 from cnnrt.errors import KeyValueError, ShapeError
 from cnnrt.keys import integers
 from cnnrt.layer import Array, Shape, shape_text
-from cnnrt_layers.moves import Moves
+from cnnrt_layers.rearrangement import Move, Rearrangement
 
 
 @attrs.frozen(kw_only=True)
-class Permute(Moves):
+class Permute(Rearrangement):
     """Lets the axes change places (SSD's layer; elsewhere Transpose).
 
     Axis i of the output is axis order[i] of the input. Axes that `order` does not name follow behind, as they were:
@@ -52,7 +52,10 @@ class Permute(Moves):
         """Tell whether every axis stays where it is."""
         return self.axes(len(inputs[0])) == tuple(range(len(inputs[0])))
 
-    def reference(self, inputs: Sequence[Array], weights: Mapping[str, Array]) -> tuple[Array, ...]:
-        """Copy the input; shapes and dtypes as in `Layer.reference`."""
-        (x,) = inputs
-        return (x.transpose(self.axes(x.ndim)).copy(),)
+    def itemwise(self, inputs: Sequence[Shape]) -> bool:
+        """Tell whether the first axis stays where it is."""
+        return self.axes(len(inputs[0]))[0] == 0
+
+    def moves(self, x: Array, results: Sequence[Array]) -> Sequence[Move]:
+        """Return the input with its axes in the new order."""
+        return [(results[0], x.transpose(self.axes(x.ndim)))]

@@ -11,11 +11,11 @@ from cnnrt.errors import KeyValueError, ShapeError
 from cnnrt.keys import integer, integers, optional_integer
 from cnnrt.layer import Array, Shape, shape_text
 from cnnrt_layers.axes import resolve_axis
-from cnnrt_layers.moves import Moves
+from cnnrt_layers.rearrangement import Move, Rearrangement
 
 
 @attrs.frozen(kw_only=True)
-class Slice(Moves):
+class Slice(Rearrangement):
     """Cuts the input into pieces along an axis: the opposite of Concat. It gives several values.
 
     Input of any shape. With `slice_point` there is one piece more than points, the first from 0 to the first point;
@@ -72,8 +72,11 @@ class Slice(Moves):
         """Tell whether there is only one piece."""
         return self.parts == 1
 
-    def reference(self, inputs: Sequence[Array], weights: Mapping[str, Array]) -> tuple[Array, ...]:
-        """Copy the pieces; shapes and dtypes as in `Layer.reference`."""
-        (x,) = inputs
+    def itemwise(self, inputs: Sequence[Shape]) -> bool:
+        """Tell whether another axis than the first is cut."""
+        return resolve_axis(self.axis, inputs[0]) != 0
+
+    def moves(self, x: Array, results: Sequence[Array]) -> Sequence[Move]:
+        """Return the pieces."""
         before = (slice(None),) * resolve_axis(self.axis, x.shape)
-        return tuple(x[(*before, piece)].copy() for piece in self.pieces(x.shape))
+        return [(result, x[(*before, piece)]) for result, piece in zip(results, self.pieces(x.shape), strict=True)]

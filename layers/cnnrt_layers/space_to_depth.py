@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import attrs
-import numpy as np
 
 from cnnrt.errors import ShapeError
 from cnnrt.keys import choice, integer
 from cnnrt.layer import Array, Shape, expect_rank, shape_text
-from cnnrt_layers.moves import Moves
+from cnnrt_layers.rearrangement import Move, Rearrangement, split_axis
 
 
 @attrs.frozen(kw_only=True)
-class SpaceToDepth(Moves):
+class SpaceToDepth(Rearrangement):
     """Gathers blocks of pixels into groups of channels: the opposite of DepthToSpace.
 
     Input (N, C, H × block, W × block), output (N, C × block², H, W). With mode DCR (TensorFlow, ONNX) a channel's
@@ -51,11 +50,15 @@ class SpaceToDepth(Moves):
         """Tell whether blocks are single pixels."""
         return self.block == 1
 
-    def reference(self, inputs: Sequence[Array], weights: Mapping[str, Array]) -> tuple[Array, ...]:
-        """Copy the values; shapes and dtypes as in `Layer.reference`."""
-        (x,) = inputs
-        (shape,) = self.output_shapes([x.shape], {})
-        images, _, height, width = shape
-        apart = x.reshape(images, x.shape[1], height, self.block, width, self.block)
-        order = (0, 3, 5, 1, 2, 4) if self.mode == "DCR" else (0, 1, 3, 5, 2, 4)
-        return (np.array(apart.transpose(order), order="C").reshape(shape),)
+    def itemwise(self, inputs: Sequence[Shape]) -> bool:
+        """Return True: every image by itself."""
+        return True
+
+    def moves(self, x: Array, results: Sequence[Array]) -> Sequence[Move]:
+        """Return the pixels of a block, its rows and columns apart."""
+        block = self.block
+        channels, (height, width) = x.shape[1], results[0].shape[2:]
+        pixels = split_axis(split_axis(x, 3, width, block), 2, height, block)
+        if self.mode == "DCR":
+            return [(split_axis(results[0], 1, block, block, channels), pixels.transpose(0, 3, 5, 1, 2, 4))]
+        return [(split_axis(results[0], 1, channels, block, block), pixels.transpose(0, 1, 3, 5, 2, 4))]

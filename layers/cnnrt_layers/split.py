@@ -8,11 +8,11 @@ import attrs
 
 from cnnrt.keys import integer
 from cnnrt.layer import Array, Shape
-from cnnrt_layers.moves import Moves
+from cnnrt_layers.rearrangement import Move, Rearrangement
 
 
 @attrs.frozen(kw_only=True)
-class Split(Moves):
+class Split(Rearrangement):
     """Gives its input several times.
 
     Input and outputs of the same shape, any rank. Caffe puts it where a value has several readers; here a value may be
@@ -39,6 +39,6 @@ class Split(Moves):
         """Tell that it always is."""
         return True
 
-    def reference(self, inputs: Sequence[Array], weights: Mapping[str, Array]) -> tuple[Array, ...]:
-        """Copy the input; shapes and dtypes as in `Layer.reference`."""
-        return tuple(inputs[0].copy() for _ in range(self.copies))
+    def moves(self, x: Array, results: Sequence[Array]) -> Sequence[Move]:
+        """Return the input for each result."""
+        return [(result, x) for result in results]

@@ -10,11 +10,11 @@ from cnnrt.errors import KeyValueError
 from cnnrt.keys import integers
 from cnnrt.layer import Array, Shape
 from cnnrt_layers.axes import resolve_axes
-from cnnrt_layers.moves import Moves
+from cnnrt_layers.rearrangement import Move, Rearrangement
 
 
 @attrs.frozen(kw_only=True)
-class StridedSlice(Moves):
+class StridedSlice(Rearrangement):
     """Takes the values from `starts` up to but without `ends`, `steps` apart, along each of the `axes`.
 
     Input of any shape. Places count from 0, negative ones from the end; those beyond an end mean that end, as in ONNX
@@ -65,11 +65,9 @@ class StridedSlice(Moves):
         """Tell whether everything is taken, in order."""
         return self.places(inputs[0]) == [range(size) for size in inputs[0]]
 
-    def reference(self, inputs: Sequence[Array], weights: Mapping[str, Array]) -> tuple[Array, ...]:
-        """Copy the values; shapes and dtypes as in `Layer.reference`."""
-        (x,) = inputs
-        taken = tuple(_slice(places) for places in self.places(x.shape))
-        return (x[taken].copy(),)
+    def moves(self, x: Array, results: Sequence[Array]) -> Sequence[Move]:
+        """Return the values that are taken."""
+        return [(results[0], x[tuple(_slice(places) for places in self.places(x.shape))])]
 
 
 def _count(places: range) -> int:

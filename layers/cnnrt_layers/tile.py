@@ -10,11 +10,11 @@ import numpy as np
 from cnnrt.errors import ShapeError
 from cnnrt.keys import integers
 from cnnrt.layer import Array, Shape, shape_text
-from cnnrt_layers.moves import Moves
+from cnnrt_layers.rearrangement import Move, Rearrangement
 
 
 @attrs.frozen(kw_only=True)
-class Tile(Moves):
+class Tile(Rearrangement):
     """Puts copies of the input one after the other along its axes (ONNX's Tile).
 
     Input of any shape; along its last axes the output is `repeats` times as long.
@@ -47,12 +47,9 @@ class Tile(Moves):
         """Tell whether everything comes once."""
         return set(self.repeats) == {1}
 
-    def reference(self, inputs: Sequence[Array], weights: Mapping[str, Array]) -> tuple[Array, ...]:
-        """Copy the input; shapes and dtypes as in `Layer.reference`."""
-        (x,) = inputs
-        (shape,) = self.output_shapes([x.shape], {})
-        result = np.empty(shape, x.dtype)
-        # Each axis as two, (repeats, length), along the first of which the input is broadcast.
+    def moves(self, x: Array, results: Sequence[Array]) -> Sequence[Move]:
+        """Return the input, broadcast: each axis of the result is taken as two, (repeats, length)."""
+        shape = results[0].shape
         pairs = [n for size, whole in zip(x.shape, shape, strict=True) for n in (whole // max(1, size), size)]
-        result.reshape(pairs)[...] = x.reshape([n for size in x.shape for n in (1, size)])
-        return (result,)
+        wide = results[0].reshape(pairs)
+        return [(wide, np.broadcast_to(x.reshape([n for size in x.shape for n in (1, size)]), wide.shape))]
