@@ -19,8 +19,9 @@ help: ## what can be made
 demo: $(VENV)/.run ## a trained LeNet reads handwritten digits
 	$(BIN)/cnnrt demo
 
+# A module's tests stay in one process (a class's, where there are classes): its fixtures are set up once.
 test: $(VENV)/.test ## the whole suite
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n auto --dist loadscope $(PYTEST_ARGS)
 
 lint: $(VENV)/.lint ## ruff and mypy --strict
 	$(BIN)/ruff check .

@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from core_suite.printed import PRINTED
+
 REPOSITORY = Path(__file__).resolve().parents[1]
 
 # The core's suite speaks of the backend that is always there. The others need extras; tests/backends and
@@ -41,3 +43,12 @@ def shared_folder() -> Path:
     if not folder.is_dir():
         pytest.skip("../shared, the folder of real models and their references, is not here")
     return folder
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print what tests have to say to whoever reads the run, in whichever process they ran."""
+    reports = [report for kind in ("passed", "failed") for report in terminalreporter.stats.get(kind, ())]
+    for report in reports:
+        for name, text in report.user_properties:
+            if name == PRINTED:
+                terminalreporter.write_line(f"\n{text}")

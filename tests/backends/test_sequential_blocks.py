@@ -64,7 +64,7 @@ def blocks_of(nbytes: int, columns: int, terms: int) -> Iterator[None]:
     columns=st.sampled_from([1, 10, 96, 300]),
     terms=st.sampled_from([0, 20, 1000]),
 )
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.filter_too_much])
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.filter_too_much])
 def test_results_are_right_wherever_a_call_is_cut(
     kernel: HostKernel, data: st.DataObject, nbytes: int, columns: int, terms: int
 ) -> None:

@@ -46,7 +46,7 @@ READERS = (
     "veles",
     "cuda-convnet",
 )
-FIRST, INPUTS = 100, 250
+FIRST, INPUTS = 100, 120
 """What comes before number 100 are worst cases, which take their time: `make fuzz` reads them."""
 
 FAULTS = {
