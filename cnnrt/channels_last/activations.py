@@ -17,6 +17,7 @@ from netfile_spec import Value as KeyValue
 
 _LAYERS: Mapping[str, tuple[str, Mapping[str, KeyValue]]] = {
     "elu": ("ELU", {}),
+    "erf": ("Unary", {"operation": "erf"}),
     "exponential": ("Exp", {}),
     "gelu": ("GELU", {}),
     "gelu_tanh": ("GELU", {"approximate": "tanh"}),

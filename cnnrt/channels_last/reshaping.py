@@ -113,6 +113,18 @@ def expand(net: Network, place: Place, value: Flow, axis: int) -> Flow:
     return reshape_item(net, place, value, (*value.sizes[: resolved - 1], 1, *value.sizes[resolved - 1 :]))
 
 
+def without_axis(net: Network, place: Place, value: Flow, axis: int) -> Flow:
+    """Leave out an axis of size 1, counted with the batch; the others stay in the order in which they lie here."""
+    if value.failed:
+        return value
+    if value.sizes is None:
+        return net.unknown_shape(place)
+    dropped = axis - 1
+    item = tuple(n for i, n in enumerate(value.sizes) if i != dropped)
+    order = tuple(i - (i > dropped) for i in value.order if i != dropped)
+    return _arranged(net, place, value, item, order)
+
+
 def _target_item(
     net: Network, place: Place, value: Flow, target: Sequence[int | None], batch: int | None
 ) -> tuple[int, ...] | None:

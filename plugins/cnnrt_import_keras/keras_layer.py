@@ -29,7 +29,8 @@ _OLD_NAMES = {
 class KerasLayer:
     """A layer: its class, name, settings, stored weights; `version` is Keras's, (2, 0) where none is stated.
 
-    `numbers`: plain numbers that stood among its inputs, by their places.
+    `numbers`: plain numbers that stood among its inputs, by their places. `title`: what messages call it, where it does
+    the work of a layer of another name.
     """
 
     kind: str
@@ -40,11 +41,12 @@ class KerasLayer:
     backend: str = ""
     stored: tuple[Constant, ...] = attrs.field(default=(), repr=False)
     numbers: Mapping[int, float] = attrs.field(factory=dict)
+    title: str = ""
 
     @property
     def place(self) -> Place:
         """The name for its layer, and how messages begin that are about it."""
-        return Place(self.name, f"layer {quoted(self.name)} ({self.kind:.60})")
+        return Place(self.name, f"layer {quoted(self.title or self.name)} ({self.kind:.60})")
 
     def part(self, what: str) -> Place:
         """Return the place of a layer that does a part of the work."""

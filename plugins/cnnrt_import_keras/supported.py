@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 from cnnrt.channels_last.network import Network
 from cnnrt.channels_last.values import Flow
-from cnnrt_import_keras import arranging_layers, merging_layers, value_layers, window_layers
+from cnnrt_import_keras import arranging_layers, merging_layers, row_layers, value_layers, window_layers
 from cnnrt_import_keras.keras_layer import KerasLayer
 
 Rule = Callable[[Network, KerasLayer, Sequence[Flow]], Flow]
@@ -43,6 +43,7 @@ RULES: dict[str, Rule] = {
     "ThresholdedReLU": value_layers.thresholded,
     "UpSampling2D": arranging_layers.upsample,
     "ZeroPadding2D": arranging_layers.zero_padding,
+    **row_layers.RULES,
     **dict.fromkeys(merging_layers.MERGING, merging_layers.merge),
     **dict.fromkeys(
         (
@@ -58,6 +59,7 @@ RULES: dict[str, Rule] = {
             "RandomRotation",
             "RandomTranslation",
             "RandomZoom",
+            "SpatialDropout1D",
             "SpatialDropout2D",
             "StochasticDepth",
         ),
@@ -68,6 +70,7 @@ OTHER_NAMES = {
     "AtrousConvolution2D": "Conv2D",
     "BatchNormalizationV1": "BatchNormalization",
     "BatchNormalizationV2": "BatchNormalization",
+    "Convolution1D": "Conv1D",
     "Convolution2D": "Conv2D",
     "Convolution2DTranspose": "Conv2DTranspose",
     "Deconvolution2D": "Conv2DTranspose",
@@ -81,9 +84,7 @@ _SEQUENCE = "recurrent networks are not read"
 _ADVICE = {
     **dict.fromkeys(("Lambda", "TFOpLambda", "SlicingOpLambda", "TensorFlowOpLayer"), _CODE),
     **dict.fromkeys(("LSTM", "GRU", "SimpleRNN", "Bidirectional", "ConvLSTM2D", "TimeDistributed"), _SEQUENCE),
-    **dict.fromkeys(
-        ("Conv1D", "Conv3D", "MaxPooling1D", "MaxPooling3D"), "images have rows and columns; use the 2D layer"
-    ),
+    **dict.fromkeys(("Conv3D", "MaxPooling3D"), "volumes are not read: images have rows and columns"),
 }
 
 

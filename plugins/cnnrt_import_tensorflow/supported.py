@@ -134,7 +134,7 @@ _ADVICE = {
     **dict.fromkeys(("NonMaxSuppressionV2", "NonMaxSuppressionV3", "NonMaxSuppressionV5", "TopKV2"), _DETECTION),
     "CropAndResize": _DETECTION,
     "Conv3D": "convolutions of volumes are not read",
-    **dict.fromkeys(("Erf", "Erfc"), "if it is a GELU that is written out: convert the file of Keras, which names it"),
+    "Erfc": "if it is a GELU that is written out: convert the file of Keras, which names it",
     "HashTableV2": "give labels with --labels",
     "PartitionedCall": "the function that it calls is missing from the file, or calls itself",
     "StatefulPartitionedCall": "the function that it calls is missing from the file, or calls itself",

@@ -41,6 +41,7 @@ _SINGLE = {
 }
 _ACTIVATIONS = {
     "Elu": "elu",
+    "Erf": "erf",
     "Relu": "relu",
     "Relu6": "relu6",
     "Selu": "selu",

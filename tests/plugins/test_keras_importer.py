@@ -153,6 +153,104 @@ def _elu(x: Array) -> Array:
     return np.where(x > 0, x, np.expm1(np.minimum(x, 0)))
 
 
+ROW = values(2, 9, 4)
+K1, K4 = values(3, 4, 5, seed=1), values(3, 4, 4, seed=1)
+_BACK = ((0, 0), (0, 0), (4, 0), (0, 0))
+
+
+def row(function: Callable[[Array], Array]) -> Callable[[Array], Array]:
+    """Return a function of sequences, by one of images that have one row."""
+    return lambda x: function(x[:, None])[:, 0]
+
+
+ROWS: dict[str, tuple[Sequence[dict[str, Any]], dict[str, Sequence[Array]], Callable[[Array], Array]]] = {
+    "Conv1D": (
+        [layer("Conv1D", "y", strides=[2], padding="same", activation="relu")],
+        {"y": [K1, BIAS]},
+        row(lambda x: relu(nhwc.conv(x, K1[None], (1, 2)) + BIAS)),
+    ),
+    "Conv1D that looks back": (
+        [layer("Conv1D", "y", padding="causal", dilation_rate=[2])],
+        {"y": [K1, BIAS]},
+        row(lambda x: nhwc.conv(np.pad(x, _BACK), K1[None], padding="VALID", dilation=(1, 2)) + BIAS),
+    ),
+    "DepthwiseConv1D": (
+        [layer("DepthwiseConv1D", "y", padding="same", use_bias=False)],
+        {"y": [values(3, 4, 2, seed=3)]},
+        row(lambda x: nhwc.depthwise(x, values(3, 4, 2, seed=3)[None])),
+    ),
+    "SeparableConv1D": (
+        [layer("SeparableConv1D", "y", padding="same", use_bias=False)],
+        {"y": [values(3, 4, 2, seed=3), values(1, 8, 3, seed=4)]},
+        row(lambda x: nhwc.conv(nhwc.depthwise(x, values(3, 4, 2, seed=3)[None]), values(1, 1, 8, 3, seed=4))),
+    ),
+    "Conv1DTranspose": (
+        [layer("Conv1DTranspose", "y", strides=[2], padding="same", use_bias=False)],
+        {"y": [K1.transpose(0, 2, 1)]},
+        row(lambda x: nhwc.deconv(x, K1.transpose(0, 2, 1)[None], (1, 2), (1, 18), "SAME")),
+    ),
+    "poolings, and a dense layer behind them": (
+        [
+            layer("MaxPooling1D", "p", pool_size=[2], strides=[2], padding="valid"),
+            layer("AveragePooling1D", "a", pool_size=[2], strides=None, padding="same"),
+            layer("Flatten", "f"),
+            layer("Dense", "y"),
+        ],
+        {"y": [values(8, 3, seed=5), values(3, seed=6)]},
+        lambda x: (
+            row(lambda z: nhwc.mean_pool(nhwc.max_pool(z, (1, 2), (1, 2), "VALID"), (1, 2), (1, 2), "SAME"))(x).reshape(
+                2, -1
+            )
+            @ values(8, 3, seed=5)
+            + values(3, seed=6)
+        ),
+    ),
+    "convolutions and normalisation in a row, then the mean": (
+        [
+            layer("Conv1D", "c", padding="same"),
+            layer("BatchNormalization", "b", epsilon=0.01),
+            layer("Conv1D", "d", padding="same", use_bias=False),
+            layer("GlobalAveragePooling1D", "y"),
+        ],
+        {"c": [K4, BIAS[:4]], "b": STATS, "d": [K1]},
+        row(lambda x: nhwc.conv(_normalised(nhwc.conv(x, K4[None]) + BIAS[:4]), K1[None]).mean(2)),
+    ),
+    "padding, cropping and upsampling": (
+        [
+            layer("ZeroPadding1D", "z", padding=[1, 3]),
+            layer("Cropping1D", "c", cropping=[0, 2]),
+            layer("UpSampling1D", "u", size=3),
+            layer("GlobalMaxPooling1D", "y", keepdims=True),
+        ],
+        {},
+        lambda x: np.maximum(x.max(1, keepdims=True), 0),
+    ),
+}
+
+
+def _normalised(x: Array) -> Array:
+    gamma, beta, mean, variance = STATS
+    return np.asarray((x - mean) / np.sqrt(variance + 0.01) * gamma + beta)
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_layers_of_sequences_compute_what_keras_defines(tmp_path: Path, name: str) -> None:
+    layers, arrays, wanted = ROWS[name]
+    file = save_h5(tmp_path / "row.h5", sequential(list(layers), ROW.shape[1:]), arrays)
+    with Net(convert(file, tmp_path / "net").netfile, execution_mode="sequential") as net:
+        result = net.compute(ROW)
+    assert isinstance(result, np.ndarray)
+    exact = wanted(ROW)
+    assert result.shape == exact.shape
+    assert np.abs(result - exact).max() <= 1e-5 * np.abs(exact).max()
+
+
+def test_layers_of_sequences_refuse_images(tmp_path: Path) -> None:
+    said = problems(one(tmp_path, layer("MaxPooling1D", "y"), []))
+    assert "an input of shape ?×7×6×4" in said
+    assert "sequences: (batch, steps, channels)" in said
+
+
 @pytest.mark.parametrize("name", CASES)
 def test_a_layer_computes_what_keras_defines(tmp_path: Path, name: str) -> None:
     config, arrays, wanted = CASES[name]

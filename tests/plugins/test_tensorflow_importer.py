@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -249,6 +250,24 @@ CASES: dict[str, Case] = {
         + node("LeakyRelu", "l", "t", alpha=0.3)
         + node("Square", "y", "l"),
         lambda x: np.tanh(np.log1p(np.exp(np.where(x > 0, x, np.expm1(x))))) ** 2,
+    ),
+    "a convolution of one dimension, as TensorFlow writes it": (
+        constants({"k": K[:1], "rows": numbers(1), "axis": np.array(1, np.int32)})
+        + node("Mean", "m", "x", "rows")
+        + node("ExpandDims", "e", "m", "axis")
+        + node("Conv2D", "c", "e", "k", strides=[1, 1, 1, 1], padding="SAME")
+        + node("Squeeze", "s", "c", squeeze_dims=[1])
+        + node("Relu", "y", "s"),
+        lambda x: np.maximum(nhwc.conv(x.mean(1, keepdims=True), K[:1])[:, 0], 0),
+    ),
+    "a GELU that is written out": (
+        constants({n: np.array(v, np.float32) for n, v in (("half", 0.5), ("root", 2**-0.5), ("one", 1))})
+        + node("Mul", "z", "x", "root")
+        + node("Erf", "e", "z")
+        + node("AddV2", "s", "one", "e")
+        + node("Mul", "h", "half", "x")
+        + node("Mul", "y", "h", "s"),
+        lambda x: 0.5 * x * (1 + np.vectorize(math.erf)(x / 2**0.5)),
     ),
     "response normalisation: alpha is not divided": (
         node("LRN", "y", "x", depth_radius=1, bias=1.5, alpha=0.2, beta=0.6),
