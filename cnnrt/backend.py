@@ -35,6 +35,9 @@ class Device:
 
     `details` are a part of its identity, by which measurements and verifications are remembered: the driver's or
     compiler's version belongs there, nothing that changes from run to run.
+
+    `alone`: layers are never shared out between it and another device; where a backend is asked for whose first device
+    is such a one, that computes everything. A phone, for one, or an emulator.
     """
 
     backend: str
@@ -43,6 +46,7 @@ class Device:
     problem: str = ""
     details: Mapping[str, str] = field(factory=dict)
     aliases: tuple[str, ...] = ()
+    alone: bool = field(default=False, kw_only=True)
 
     @property
     def title(self) -> str:

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-SOURCES = {".py", ".pyx", ".c", ".h", ".cpp", ".hpp", ".cl", ".rs", ".rscript", ".ll", ".so", ".pyd", ".dylib"}
+SOURCES = {".py", ".pyx", ".c", ".h", ".cpp", ".hpp", ".cl", ".rs", ".rsh", ".rscript", ".ll", ".so", ".pyd", ".dylib"}
 """Suffixes of files that may decide what a kernel computes."""
 
 

@@ -17,7 +17,7 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 
 # The core's suite speaks of the backend that is always there. The others need extras; tests/backends and
 # tests/project/test_backends_present.py hand them to plugin hosts of their own.
-os.environ.setdefault("CNNRT_PLUGINS_BLOCK", "backend.threaded,backend.opencl")
+os.environ.setdefault("CNNRT_PLUGINS_BLOCK", "backend.threaded,backend.opencl,backend.renderscript")
 
 # No test reads or writes what the user's own runs remember; processes that tests start inherit this.
 os.environ["CNNRT_CACHE"] = tempfile.mkdtemp(prefix="cnnrt-tests-")

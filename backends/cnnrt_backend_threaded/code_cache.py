@@ -10,12 +10,9 @@ from __future__ import annotations
 import itertools
 import logging
 import os
-import time
-from contextlib import suppress
-from pathlib import Path
 
 from cnnrt.cache_folder import cache_folder
-from cnnrt_backend_threaded.cached_file import UNFINISHED, open_cached, read_all, write_cached
+from cnnrt.cached_file import make_room, open_cached, read_all, write_cached
 from cnnrt_backend_threaded.code_image import MOST_BYTES, CodeImage, ImageFileError, from_file, to_file
 from cnnrt_backend_threaded.executable_memory import map_copy, map_file
 
@@ -23,12 +20,8 @@ log = logging.getLogger("cnnrt.cache")
 
 BOUND = 256 << 20
 """Bytes of all entries."""
-KEPT = 0.75
-"""Of the bound, when some have to go: so that not every new entry makes room again."""
 LOOKING = 32
 """Entries that a process writes until it looks again how large the folder is; it does so at the first, too."""
-ABANDONED_SECONDS = 3600
-"""After that, an unfinished file belongs to a process that is gone."""
 
 _written = itertools.count()
 
@@ -57,32 +50,10 @@ def keep(key: str, image: CodeImage) -> None:
     """Keep an image under a key, if that is possible."""
     folder = cache_folder("code")
     if folder and write_cached(folder / f"{key}.image", to_file(image, key)) and next(_written) % LOOKING == 0:
-        _make_room(folder)
+        make_room(folder, BOUND)
 
 
 def map_image(image: CodeImage) -> dict[str, int]:
     """Return the addresses of an image's functions, mapped now. Raises OSError."""
     address = map_copy(image.code)
     return {name: address + offset for name, offset in image.entries.items()}
-
-
-def _make_room(folder: Path) -> None:
-    """Remove what was not used for longest, and what others left unfinished."""
-    entries: list[tuple[float, int, Path]] = []
-    with suppress(OSError), os.scandir(folder) as found:
-        for entry in found:
-            with suppress(OSError):  # it may be gone already
-                status = entry.stat(follow_symlinks=False)
-                if not entry.name.endswith(UNFINISHED):
-                    entries.append((status.st_mtime, status.st_size, Path(entry.path)))
-                elif time.time() - status.st_mtime > ABANDONED_SECONDS:
-                    Path(entry.path).unlink()
-    total = sum(size for _, size, _ in entries)
-    if total <= BOUND:
-        return
-    for _, size, path in sorted(entries):
-        with suppress(OSError):
-            path.unlink()
-        total -= size
-        if total <= KEPT * BOUND:
-            return

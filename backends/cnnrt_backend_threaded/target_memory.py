@@ -13,7 +13,7 @@ from pathlib import Path
 import attrs
 
 from cnnrt.cache_folder import cache_folder
-from cnnrt_backend_threaded.cached_file import read_cached, write_cached
+from cnnrt.cached_file import read_cached, write_cached
 from cnnrt_backend_threaded.code_key import compiler_version
 from cnnrt_backend_threaded.processor_target import Target
 

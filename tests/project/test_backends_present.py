@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 
 import numpy as np
 import pytest
@@ -37,6 +38,12 @@ def test_parallel_takes_the_fastest_and_agrees_with_sequential(host: PluginHost)
         assert "threaded" in net.plan.backends
         assert plain.plan.backends == ("sequential",)
         assert not net.plan.fallbacks
+
+
+@pytest.mark.skipif("CNNRT_RENDERSCRIPT" not in os.environ, reason="only where .ci/run has set up clang-14")
+def test_renderscript_can_be_compiled_and_checked_where_that_was_set_up(host: PluginHost) -> None:
+    assert shutil.which("clang-14"), "its front end tells whether scripts are legal RenderScript"
+    assert host.backends()["renderscript"].devices()[0].problem == ""
 
 
 @pytest.mark.skipif("CNNRT_ARM" not in os.environ, reason="only where .ci/run has set up an emulator")

@@ -16,6 +16,10 @@ _OPEN = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0
 USED_SECONDS = 3600
 """The time of the latest use is noted no more often than that."""
 UNFINISHED = ".part"
+KEPT = 0.75
+"""Of a folder's bound, when some files have to go: so that not every new one makes room again."""
+ABANDONED_SECONDS = 3600
+"""After that, an unfinished file belongs to a process that is gone."""
 
 
 def open_cached(path: Path) -> int | None:
@@ -73,3 +77,25 @@ def write_cached(path: Path, data: bytes) -> bool:
         log.debug("%s is not kept: %s", path, error.strerror or error)
         return False
     return True
+
+
+def make_room(folder: Path, bound: int) -> None:
+    """Remove what is unfinished, and what was not used for longest where files have more than `bound` bytes."""
+    entries: list[tuple[float, int, Path]] = []
+    with suppress(OSError), os.scandir(folder) as found:
+        for entry in found:
+            with suppress(OSError):  # it may be gone already
+                status = entry.stat(follow_symlinks=False)
+                if not entry.name.endswith(UNFINISHED):
+                    entries.append((status.st_mtime, status.st_size, Path(entry.path)))
+                elif time.time() - status.st_mtime > ABANDONED_SECONDS:
+                    Path(entry.path).unlink()
+    total = sum(size for _, size, _ in entries)
+    if total <= bound:
+        return
+    for _, size, path in sorted(entries):
+        with suppress(OSError):
+            path.unlink()
+        total -= size
+        if total <= KEPT * bound:
+            return
