@@ -11,7 +11,8 @@ from collections.abc import Mapping, Sequence
 import attrs
 from attrs import field
 
-from cnnrt.errors import ImportFailure, Problem
+from cnnrt.errors import Problem
+from cnnrt.findings import Findings
 from cnnrt.importer import ImportedModel
 from cnnrt.layer import Array
 from netfile_spec import InputBlock, LayerBlock, NetFile, Value
@@ -20,24 +21,30 @@ from netfile_spec.limits import MAX_BLOCKS
 UNKNOWN = ""
 """The name of a value that a layer would give, had it not been a problem."""
 
-_MOST_PROBLEMS = 100
-_MOST_NOTES = 500
 _LONGEST_NAME = 200
 
 
 @attrs.define(eq=False)
 class ModelBuilder:
-    """Collects inputs, layers with their weights, problems and notes; `file` is what messages call the model."""
+    """Collects inputs, layers with their weights, and findings; `file` is what messages call the model."""
 
     file: str
     inputs: list[InputBlock] = field(factory=list)
     layers: list[LayerBlock] = field(factory=list)
     parameters: dict[str, Mapping[str, Array]] = field(factory=dict)
-    problems: list[Problem] = field(factory=list)
-    notes: dict[str, None] = field(factory=dict)
+    findings: Findings = field(init=False)
     _taken: set[str] = field(factory=set)
     _next: dict[str, int] = field(factory=dict)
     _bottoms: dict[str, Sequence[str]] = field(factory=dict)
+
+    @findings.default
+    def _no_findings(self) -> Findings:
+        return Findings(self.file)
+
+    @property
+    def problems(self) -> list[Problem]:
+        """The problems so far."""
+        return self.findings.problems
 
     def input(self, wanted: str, shape: Sequence[int] | None) -> str:
         """Add an input whose items have this shape (None: not known); return its name."""
@@ -72,19 +79,12 @@ class ModelBuilder:
 
     def problem(self, place: str, message: str, *, expected: str = "", hint: str = "") -> str:
         """Add a problem of the layer at `place` (a path in the module tree, a name); return UNKNOWN."""
-        text = f"{place}: {message}" if place else message
-        if len(self.problems) < _MOST_PROBLEMS:
-            self.problems.append(Problem(text, None, expected, hint))
-        elif len(self.problems) == _MOST_PROBLEMS:
-            self.problems.append(Problem(f"the first {_MOST_PROBLEMS} problems are listed; there may be more"))
+        self.findings.problem(f"{place}: {message}" if place else message, expected=expected, hint=hint)
         return UNKNOWN
 
     def note(self, message: str) -> None:
         """Add a sentence for the user, once; after many of them, only that there are more."""
-        if len(self.notes) < _MOST_NOTES:
-            self.notes[message] = None
-        else:
-            self.notes["there is more to note; this list is cut off here"] = None
+        self.findings.note(message)
 
     def finish(self, name: str | None = None, outputs: Sequence[str] | None = None) -> ImportedModel:
         """Return the model, called `name`; raises ImportFailure with every problem.
@@ -93,13 +93,12 @@ class ModelBuilder:
         """
         if not self.layers and not self.problems:
             self.problem("", "the model holds no layers")
-        if self.problems:
-            raise ImportFailure(self.problems, file=self.file)
+        self.findings.raise_if_any()
         layers = self.layers if outputs is None else self._needed(outputs)
         netfile = NetFile(self._wired(layers), self.inputs, netfile_version=1, name=name)
         kept = {layer.name for layer in layers}
         parameters = {layer: weights for layer, weights in self.parameters.items() if layer in kept}
-        return ImportedModel(netfile, parameters, tuple(self.notes))
+        return ImportedModel(netfile, parameters, self.findings.notes)
 
     def _needed(self, outputs: Sequence[str]) -> list[LayerBlock]:
         needed = set(outputs)

@@ -15,6 +15,7 @@ from cnnrt.plugins import plugin_host
 from cnnrt.stated_preprocessing import read_mean
 from cnnrt_import_caffe.importer import CaffeImporter
 from cnnrt_import_caffe.messages import message_class
+from cnnrt_import_caffe.supported import SUPPORTED
 from fuzz import worst_cases
 from fuzz.message_mutations import field, mutated_message, varint
 from fuzz.mutations import BYTES, INTEGERS, mutated
@@ -23,6 +24,14 @@ from fuzz.text_mutations import WORDS, mutated_tokens
 from netfile_spec import CnnrtError
 
 _WEIGHTS = {"conv1": ((4, 3, 3, 3), (4,)), "conv2": ((2, 2, 3, 3),), "ip": ((5, 8), (5,))}
+_WEIGHTS |= {"norm": ((3,), (3,), (1,)), "scale": ((3,), (3,)), "slope": ((3,),)}
+_NAMES = {
+    "Convolution": ("conv1", "conv1", "conv2"),
+    "InnerProduct": ("ip",),
+    "BatchNorm": ("norm",),
+    "Scale": ("scale", "slope"),
+    **dict.fromkeys(("Bias", "Normalize", "PReLU"), ("slope",)),
+}
 _HEADS = (
     'input: "data" input_shape { dim: 1 dim: 3 dim: 8 dim: 8 }\n',
     'input: "data" input_dim: 1 input_dim: 3 input_dim: 8 input_dim: 8\n',
@@ -55,7 +64,38 @@ _BLOCKS = {
     "Flatten": ("flatten_param", ("axis: 1 end_axis: -1",)),
     "Accuracy": ("accuracy_param", ("top_k: 5",)),
     "Split": ("relu_param", ("",)),
-    "BatchNorm": ("batch_norm_param", ("",)),
+    "BatchNorm": ("batch_norm_param", ("", "eps: 0.001 use_global_stats: true")),
+    **dict.fromkeys(("AbsVal", "BNLL", "ReLU6", "Sigmoid", "TanH"), ("relu_param", ("",))),
+    "ArgMax": ("argmax_param", ("axis: 1", "top_k: 2 out_max_val: true")),
+    "Bias": ("bias_param", ("axis: 1",)),
+    "Clip": ("clip_param", ("min: -1 max: 1",)),
+    "Crop": ("crop_param", ("axis: 2 offset: 1", "offset: 1 offset: 2")),
+    "Deconvolution": ("convolution_param", ("num_output: 4 kernel_size: 3 stride: 2", "num_output: 4 kernel_size: 3")),
+    "DetectionOutput": (
+        "detection_output_param",
+        ("num_classes: 2 share_location: true nms_param { nms_threshold: 0.4 top_k: 9 } keep_top_k: 9",),
+    ),
+    "ELU": ("elu_param", ("alpha: 0.5",)),
+    "Exp": ("exp_param", ("base: 2 scale: 0.5 shift: 1", "")),
+    "Interp": ("interp_param", ("zoom_factor: 2", "height: 4 width: 4", "shrink_factor: 2 pad_beg: -1")),
+    "Log": ("log_param", ("base: 10 shift: 1", "")),
+    "MVN": ("mvn_param", ("normalize_variance: false across_channels: true eps: 0.001",)),
+    "Normalize": ("norm_param", ("across_spatial: false channel_shared: false",)),
+    "PReLU": ("prelu_param", ("channel_shared: true", "")),
+    "Permute": ("permute_param", ("order: 0 order: 2 order: 3 order: 1",)),
+    "Power": ("power_param", ("power: 2 scale: 0.5 shift: -1",)),
+    "PriorBox": (
+        "prior_box_param",
+        ("min_size: 2 max_size: 4 aspect_ratio: 2 flip: true variance: 0.1", "min_size: 2 step: 4 offset: 0.5"),
+    ),
+    "ROIPooling": ("roi_pooling_param", ("pooled_h: 2 pooled_w: 2 spatial_scale: 0.0625",)),
+    "Reduction": ("reduction_param", ("operation: MEAN axis: 1 coeff: 2",)),
+    "Reshape": ("reshape_param", ("shape { dim: 0 dim: -1 }", "shape { dim: 3 dim: 64 } axis: 1 num_axes: -1")),
+    "Scale": ("scale_param", ("bias_term: true", "axis: 1")),
+    "ShuffleChannel": ("shuffle_channel_param", ("group: 3",)),
+    "Slice": ("slice_param", ("axis: 1 slice_point: 1", "")),
+    "Swish": ("swish_param", ("beta: 1.5",)),
+    "Upsample": ("upsample_param", ("scale: 2",)),
 }
 _V1 = {
     "Convolution": "CONVOLUTION",
@@ -129,10 +169,10 @@ def _net(random: Random, *, extras: bool = True) -> str:
     values = ["data"]
     for i in range(random.choice((1, 2, 3, 4, 6, 10))):
         kind = random.choice(tuple(_BLOCKS))
-        name = {"Convolution": random.choice(("conv1", "conv1", "conv2")), "InnerProduct": "ip"}.get(kind, f"l{i}")
+        name = random.choice(_NAMES.get(kind, (f"l{i}",)))
         bottoms = [values[-1]] if random.random() < 0.9 else [random.choice(values)]
-        if kind in ("Concat", "Eltwise"):
-            bottoms.append(random.choice(values))
+        least = SUPPORTED[kind].bottoms[0] if kind in SUPPORTED else 1
+        bottoms += random.choices(values, k=max(least - 1, kind in ("Concat", "Eltwise")))
         if kind in ("SoftmaxWithLoss", "Accuracy"):
             bottoms.append("label")
         top = bottoms[0] if kind in ("ReLU", "Dropout") and random.random() < 0.7 else name

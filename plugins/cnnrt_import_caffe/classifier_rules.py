@@ -45,11 +45,11 @@ def _kernels(layer: CaffeLayer, findings: Findings) -> tuple[dict[str, Value], i
     add_pair(keys, "dilation", pair_of(layer, findings, block, "dilation", "", default=1, least=1), 1)
     outputs, group = outputs_of(layer, findings, block), param.group
     if group < 1 or outputs % group:
-        findings.problem(layer, f"{outputs} outputs cannot be split into {group} groups", block, "group")
+        findings.of_layer(layer, f"{outputs} outputs cannot be split into {group} groups", block, "group")
     elif group != 1:
         keys["group"] = group
     if param.axis not in (1, -3):
-        findings.problem(layer, f"convolution over axis {param.axis}", block, "axis", expected="axis 1")
+        findings.of_layer(layer, f"convolution over axis {param.axis}", block, "axis", expected="axis 1")
     refuse(layer, findings, block, "fuse_type", "layers fused into a convolution")
     return keys, outputs, kernel
 
@@ -73,7 +73,7 @@ def _pooling(layer: CaffeLayer, findings: Findings) -> Converted:
     method = ("max", "mean", "stochastic")[param.pool]
     # Stated even where it is the default: CNNdroid has none.
     if method == "stochastic":
-        findings.problem(layer, "stochastic pooling", block, "pool", expected="pool: MAX or AVE")
+        findings.of_layer(layer, "stochastic pooling", block, "pool", expected="pool: MAX or AVE")
     keys: dict[str, Value] = {"pool": method}
     pad = pair_of(layer, findings, block, "pad", "pad", default=0, least=0)
     stride = pair_of(layer, findings, block, "stride", "stride", default=1, least=1)
@@ -81,24 +81,24 @@ def _pooling(layer: CaffeLayer, findings: Findings) -> Converted:
         keys["global_pooling"] = True
         if param.kernel_size or param.HasField("kernel_h") or param.HasField("kernel_w"):
             message = "global pooling with a kernel size"
-            findings.problem(layer, message, block, "global_pooling", expected="one of them")
+            findings.of_layer(layer, message, block, "global_pooling", expected="one of them")
         if pad != (0, 0) or stride != (1, 1):
             message = "global pooling with a pad or a stride"
-            findings.problem(layer, message, block, "global_pooling", expected="pad 0 and stride 1")
+            findings.of_layer(layer, message, block, "global_pooling", expected="pad 0 and stride 1")
     else:
         kernel = pair_of(layer, findings, block, "kernel_size", "kernel", default=None, least=1)
         add_pair(keys, "kernel_size", kernel, 0)
         add_pair(keys, "pad", pad, 0)
         add_pair(keys, "stride", stride, 1)
         if pad[0] >= kernel[0] or pad[1] >= kernel[1]:
-            findings.problem(layer, f"pad {pad} is not smaller than the kernel {kernel}", block, "pad")
+            findings.of_layer(layer, f"pad {pad} is not smaller than the kernel {kernel}", block, "pad")
     floor = param.round_mode == 1 or not param.ceil_mode
     if floor:
         keys["ceil_mode"] = False
     if len(layer.tops) > 1:
         keys["mask"] = True
         if method != "max":
-            findings.problem(layer, f"{method} pooling with a second top", "top", nth=1, expected="pool: MAX")
+            findings.of_layer(layer, f"{method} pooling with a second top", "top", nth=1, expected="pool: MAX")
     if floor and layer.place.entry is None:
         findings.note(
             f"layer {layer.title}: field 13 of its pooling parameters is read as round_mode FLOOR, as in BVLC's "
@@ -114,7 +114,7 @@ def _lrn(layer: CaffeLayer, findings: Findings) -> Converted:
     if param.local_size != 5:
         keys["local_size"] = param.local_size
     if param.local_size % 2 == 0 or param.local_size > LARGEST:
-        findings.problem(layer, f"local_size {param.local_size}", "lrn_param", "local_size", expected="an odd number")
+        findings.of_layer(layer, f"local_size {param.local_size}", "lrn_param", "local_size", expected="an odd number")
     within = param.norm_region == 1
     for key, default in (("alpha", 1.0), ("beta", 0.75), ("k", 1.0)):
         value = number(getattr(param, key))
@@ -141,7 +141,7 @@ def _softmax(layer: CaffeLayer, findings: Findings) -> Converted:
 def _concat(layer: CaffeLayer, findings: Findings) -> Converted:
     param = layer.param.concat_param
     if param.HasField("axis") and param.HasField("concat_dim"):
-        findings.problem(layer, "both axis and concat_dim", "concat_param", "concat_dim", expected="one of them")
+        findings.of_layer(layer, "both axis and concat_dim", "concat_param", "concat_dim", expected="one of them")
     axis = param.concat_dim if param.HasField("concat_dim") else param.axis
     return Converted("Concat", {} if axis == 1 else {"axis": axis})
 
@@ -150,10 +150,10 @@ def _dropout(layer: CaffeLayer, findings: Findings) -> Converted:
     param = layer.param.dropout_param
     if not param.scale_train:
         message = "dropout that scales in inference (scale_train: false)"
-        findings.problem(layer, message, "dropout_param", "scale_train", hint="scale the weights behind it instead")
+        findings.of_layer(layer, message, "dropout_param", "scale_train", hint="scale the weights behind it instead")
     ratio = number(param.dropout_ratio)
     if not 0 <= ratio <= 1:
-        findings.problem(layer, f"dropout_ratio {ratio}", "dropout_param", "dropout_ratio", expected="0 to 1")
+        findings.of_layer(layer, f"dropout_ratio {ratio}", "dropout_param", "dropout_ratio", expected="0 to 1")
     return Converted("Dropout", {} if ratio == 0.5 else {"dropout_ratio": ratio})
 
 
@@ -172,7 +172,7 @@ def _eltwise(layer: CaffeLayer, findings: Findings) -> Converted:
     coeff = tuple(number(c) for c in param.coeff)
     if coeff and (operation != "sum" or len(coeff) != len(layer.bottoms)):
         wanted = f"{len(layer.bottoms)} of them, one for each bottom, with operation SUM"
-        findings.problem(layer, f"{len(coeff)} coeff", block, "coeff", expected=wanted)
+        findings.of_layer(layer, f"{len(coeff)} coeff", block, "coeff", expected=wanted)
     elif any(c != 1 for c in coeff):
         keys["coeff"] = coeff
     return Converted("Eltwise", keys)

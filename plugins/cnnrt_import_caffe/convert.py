@@ -27,13 +27,13 @@ def convert(
 
     `stored` holds the blobs by layer name as found in the caffemodel `model_name`; None: there is no caffemodel.
     """
-    findings = Findings()
+    findings = Findings(file, text)
     wiring = wire(net, findings)
     converted = [(step, _convert_step(step, findings)) for step in wiring.steps]
     known = [(step, layer) for step, layer in converted if layer is not None]
     _name_unsupported([step for step, layer in converted if layer is None], findings)
     if not wiring.steps:
-        findings.add("the net has no layers that compute anything in phase TEST")
+        findings.problem("the net has no layers that compute anything in phase TEST")
 
     needed = [(step, layer.weights) for step, layer in known]
     weights = {}
@@ -41,7 +41,7 @@ def convert(
         weights = match_weights(needed, stored, model_name, findings)
         _note_extra(net, stored, model_name, findings)
     elif any(specs for _, specs in needed):
-        findings.add(
+        findings.problem(
             "the weights are missing: a prototxt holds only the layers",
             hint="give the .caffemodel of this net as well: cnnrt convert NET.prototxt NET.caffemodel -o DIR",
         )
@@ -50,7 +50,7 @@ def convert(
     if findings.problems:
         raise ImportFailure(findings.in_file_order(), file=file, source=text)
     netfile = NetFile(layers=_blocks(known, wiring), inputs=inputs, netfile_version=1, name=net.name or None)
-    return ImportedModel(netfile, weights, tuple(findings.notes))
+    return ImportedModel(netfile, weights, findings.notes)
 
 
 def _convert_step(step: Step, findings: Findings) -> Converted | None:
@@ -61,10 +61,10 @@ def _convert_step(step: Step, findings: Findings) -> Converted | None:
     least, most = rule.bottoms
     if not (least <= len(step.bottoms) and (most is None or len(step.bottoms) <= most)):
         wanted = str(least) if most == least else f"at least {least}"
-        findings.problem(layer, f"{step.type} of {len(step.bottoms)} bottoms", "bottom", expected=wanted)
+        findings.of_layer(layer, f"{step.type} of {len(step.bottoms)} bottoms", "bottom", expected=wanted)
     if rule.most_tops is not None and len(layer.tops) > rule.most_tops and step.type == layer.type:
         message = f"{step.type} with {len(layer.tops)} tops"
-        findings.problem(layer, message, "top", nth=rule.most_tops, expected=f"at most {rule.most_tops}")
+        findings.of_layer(layer, message, "top", nth=rule.most_tops, expected=f"at most {rule.most_tops}")
     note_unknown_keys(layer, rule.block, findings)
     return rule.convert(layer, findings)
 
@@ -75,7 +75,7 @@ def _name_unsupported(steps: list[Step], findings: Findings) -> None:
         message = f"type {shown} is not supported" if step.type else "its type is unknown"
         # Once is enough for the list of what is supported: a net may have fifty layers of a missing type.
         expected = f"one of {', '.join(sorted(SUPPORTED))}" if step is steps[-1] else ""
-        findings.problem(step.layer, message, "type", expected=expected, hint=_advice(step.type))
+        findings.of_layer(step.layer, message, "type", expected=expected, hint=_advice(step.type))
 
 
 def _advice(kind: str) -> str:

@@ -15,12 +15,12 @@ def _prior_box(layer: CaffeLayer, findings: Findings) -> Converted:
         if stated := tuple(number(v) for v in getattr(param, key)):
             keys[key] = stated
     if not param.min_size:
-        findings.problem(layer, "no min_size", block, expected="one or several sizes of boxes")
+        findings.of_layer(layer, "no min_size", block, expected="one or several sizes of boxes")
     for key, default in (("flip", True), ("clip", False)):
         if getattr(param, key) is not default:
             keys[key] = not default
     if param.img_size and (param.img_h or param.img_w):
-        findings.problem(layer, "img_size beside img_h or img_w", block, "img_size", expected="one of the two forms")
+        findings.of_layer(layer, "img_size beside img_h or img_w", block, "img_size", expected="one of the two forms")
     if height := param.img_h or param.img_size:
         keys |= {"img_h": height, "img_w": param.img_w or param.img_size}
     for key in ("step", "step_h", "step_w"):
@@ -61,7 +61,7 @@ def _roi_pooling(layer: CaffeLayer, findings: Findings) -> Converted:
     param, block = layer.param.roi_pooling_param, "roi_pooling_param"
     sizes = param.pooled_h, param.pooled_w
     if min(sizes) < 1 or max(sizes) > LARGEST:
-        findings.problem(layer, f"a grid of {sizes[0]}×{sizes[1]}", block, expected="pooled_h and pooled_w")
+        findings.of_layer(layer, f"a grid of {sizes[0]}×{sizes[1]}", block, expected="pooled_h and pooled_w")
     keys: dict[str, Value] = {"pooled_h": sizes[0], "pooled_w": sizes[1]}
     if number(param.spatial_scale) != 1:
         keys["spatial_scale"] = number(param.spatial_scale)
@@ -71,7 +71,7 @@ def _roi_pooling(layer: CaffeLayer, findings: Findings) -> Converted:
 def _check(layer: CaffeLayer, findings: Findings, block: str, kind: str, keys: dict[str, Value]) -> None:
     """Add as problems what cnnrt's layer, which has Caffe's own rules, says to these keys."""
     for key, message in complaints(layer_class(kind), keys):
-        findings.problem(layer, f"{key}: {message}" if key else message, block, key or "")
+        findings.of_layer(layer, f"{key}: {message}" if key else message, block, key or "")
 
 
 DETECTION_RULES = {

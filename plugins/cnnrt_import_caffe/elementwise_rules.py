@@ -36,7 +36,7 @@ def _exponential(kind: str, block: str) -> Callable[[CaffeLayer, Findings], Conv
     def convert(layer: CaffeLayer, findings: Findings) -> Converted:
         base = number(getattr(layer.param, block).base)
         if (base <= 0 and base != -1) or (kind == "Log" and base == 1):
-            findings.problem(layer, f"base {base}", block, "base", expected="a positive number, or -1 for e")
+            findings.of_layer(layer, f"base {base}", block, "base", expected="a positive number, or -1 for e")
             return Converted(kind, {})
         return plain(layer, findings)
 
@@ -47,7 +47,7 @@ def _clip(layer: CaffeLayer, findings: Findings) -> Converted:
     param = layer.param.clip_param
     low, high = number(param.min), number(param.max)
     if not (param.HasField("min") and param.HasField("max")) or low > high:
-        findings.problem(layer, f"clipping to {low}..{high}", "clip_param", expected="min and max, in this order")
+        findings.of_layer(layer, f"clipping to {low}..{high}", "clip_param", expected="min and max, in this order")
         return Converted("Clip", {})
     return Converted("Clip", {"min": low, "max": high})
 
@@ -80,7 +80,7 @@ def _bias(layer: CaffeLayer, findings: Findings) -> Converted:
 def _pattern(layer: CaffeLayer, findings: Findings, block: str, axes: int) -> tuple[int | None, ...] | None:
     """Return the shape of factors along so many axes: 0 is a single one, -1 all that follow."""
     if not -1 <= axes <= 32:
-        findings.problem(layer, f"num_axes {axes}", block, "num_axes", expected="-1 to 32")
+        findings.of_layer(layer, f"num_axes {axes}", block, "num_axes", expected="-1 to 32")
         return None
     return None if axes == -1 else (None,) * axes or (1,)
 

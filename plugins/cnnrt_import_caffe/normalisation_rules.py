@@ -12,7 +12,7 @@ def _batch_norm(layer: CaffeLayer, findings: Findings) -> Converted:
     """Mean, variance, and the factor by which Caffe has both in its files; scale and shift are a Scale layer's."""
     param = layer.param.batch_norm_param
     if param.HasField("use_global_stats") and not param.use_global_stats:
-        findings.problem(
+        findings.of_layer(
             layer,
             "statistics of the batch at hand (use_global_stats: false)",
             "batch_norm_param",
@@ -53,7 +53,7 @@ def _arg_max(layer: CaffeLayer, findings: Findings) -> Converted:
     if param.HasField("axis"):
         keys["axis"] = param.axis
     if param.top_k < 1:
-        findings.problem(layer, f"top_k {param.top_k}", "argmax_param", "top_k", expected="at least 1")
+        findings.of_layer(layer, f"top_k {param.top_k}", "argmax_param", "top_k", expected="at least 1")
     elif param.top_k != 1:
         keys["top_k"] = param.top_k
     if param.out_max_val:

@@ -56,7 +56,7 @@ def outputs_of(layer: CaffeLayer, findings: Findings, block: str) -> int:
     """Return num_output; 1 beside a problem where it makes no sense."""
     outputs: int = getattr(layer.param, block).num_output
     if not 1 <= outputs <= LARGEST:
-        findings.problem(layer, f"num_output {outputs}", block, "num_output", expected="at least 1")
+        findings.of_layer(layer, f"num_output {outputs}", block, "num_output", expected="at least 1")
         return 1
     return outputs
 
@@ -73,20 +73,20 @@ def pair_of(
     apart = [side for side in (f"{stem}_h", f"{stem}_w") if stem and param.HasField(side)]
     fallback = least if default is None else default
     if apart and stated:
-        findings.problem(layer, f"both {key} and {apart[0]}", block, apart[0], expected="one of the two forms")
+        findings.of_layer(layer, f"both {key} and {apart[0]}", block, apart[0], expected="one of the two forms")
         return fallback, fallback
     if apart:
         stated = (getattr(param, f"{stem}_h"), getattr(param, f"{stem}_w"))
     if len(stated) > 2:
         message = f"{key} for {len(stated)} dimensions"
-        findings.problem(layer, message, block, key, expected="images: one or two numbers")
+        findings.of_layer(layer, message, block, key, expected="images: one or two numbers")
         return fallback, fallback
     pair = (stated[0], stated[-1]) if stated else (fallback, fallback)
     if not stated and default is None:
-        findings.problem(layer, f"no {key}", block, expected=f"{key}, or {stem}_h and {stem}_w")
+        findings.of_layer(layer, f"no {key}", block, expected=f"{key}, or {stem}_h and {stem}_w")
     elif min(pair) < least or max(pair) > LARGEST:
         where = apart[0] if apart else key
-        findings.problem(layer, f"{key} {pair[0]}×{pair[1]}", block, where, expected=f"at least {least}")
+        findings.of_layer(layer, f"{key} {pair[0]}×{pair[1]}", block, where, expected=f"at least {least}")
         return fallback, fallback
     return pair
 
@@ -101,7 +101,7 @@ def refuse(layer: CaffeLayer, findings: Findings, block: str, key: str, what: st
     """Add a problem for a key that only some forks of Caffe have and that changes the result."""
     value = layer.place.value(block, key)
     if value is not None and value != harmless:
-        findings.problem(layer, f"{what} ({key}: {value[:40]})", block, key, hint="no layer of cnnrt does this")
+        findings.of_layer(layer, f"{what} ({key}: {value[:40]})", block, key, hint="no layer of cnnrt does this")
 
 
 def number(value: Any) -> float:

@@ -84,7 +84,7 @@ def match_weights(
         names = _shared_names(step, len(wanted))
         blobs = [shared.get(names[i]) or (own[i] if i < len(own) else None) for i in range(len(wanted))]
         if blobs[0] is None:
-            findings.problem(
+            findings.of_layer(
                 step.layer,
                 f"{model_name} has no weights for it",
                 "name",
@@ -131,22 +131,24 @@ def _check(
     found = {}
     if stored > len(wanted):
         message = f"{stored} blobs of weights are stored, but the layer has {len(wanted)}"
-        findings.problem(step.layer, message, hint="is bias_term: false missing from the caffemodel, or too much here?")
+        findings.of_layer(
+            step.layer, message, hint="is bias_term: false missing from the caffemodel, or too much here?"
+        )
     for spec, blob in zip(wanted, blobs, strict=True):
         if blob is None:
             message = f"no {spec.name or 'factor of its statistics'} is stored for it"
-            findings.problem(step.layer, message, hint="if the layer has none, state bias_term: false")
+            findings.of_layer(step.layer, message, hint="if the layer has none, state bias_term: false")
             continue
         if blob.count == 0:
             message = f"its {spec.name} is stored without values that can be read"
-            findings.problem(step.layer, message, hint="weights in half precision (NVCaffe) must be saved as float")
+            findings.of_layer(step.layer, message, hint="weights in half precision (NVCaffe) must be saved as float")
             continue
         what = spec.name or "factor of its statistics"
         shape = blob.shape if spec.shape is None else fitted(blob.shape, spec.shape)
         if shape is None:
             want = "×".join("?" if n is None else str(n) for n in spec.shape or ())
             message = f"its {what} is stored as {'×'.join(map(str, blob.shape)) or 'one value'}"
-            findings.problem(step.layer, message, expected=f"{want}, as the layer's parameters say")
+            findings.of_layer(step.layer, message, expected=f"{want}, as the layer's parameters say")
             continue
         if spec.name:
             divisor = None if spec.divisor is None else blobs[spec.divisor]

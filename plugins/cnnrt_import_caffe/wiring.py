@@ -101,7 +101,7 @@ class _Wiring:
         for i, top in enumerate(layer.tops):
             if top in self.value and top not in in_place:
                 message = f"blob {quoted(top)} was already written by an earlier layer"
-                self.findings.problem(layer, message, "top", nth=i, hint="in Caffe only a layer in place may do that")
+                self.findings.of_layer(layer, message, "top", nth=i, hint="in Caffe only a layer in place may do that")
         if layer.type == "Split" and values:
             self.value |= dict.fromkeys(layer.tops, values[0])
         elif layer.type == "SoftmaxWithLoss" and values and values[0] != _ABSENT:
@@ -114,7 +114,7 @@ class _Wiring:
             if _ABSENT in values:
                 blob = layer.bottoms[values.index(_ABSENT)]
                 message = f"reads {quoted(blob)}, which is a label or comes from a layer that is left out"
-                self.findings.problem(layer, message, "bottom", nth=values.index(_ABSENT))
+                self.findings.of_layer(layer, message, "bottom", nth=values.index(_ABSENT))
             self._compute(layer, layer.type, values)
 
     def _read(self, layer: CaffeLayer, index: int) -> str:
@@ -124,7 +124,7 @@ class _Wiring:
             if not self.findings.full:
                 near = difflib.get_close_matches(blob, [*self.unread, *self.value][-1000:], n=1)
                 hint = f"did you mean {quoted(near[0])}?" if near else hint
-            self.findings.problem(layer, f"no layer before it writes {quoted(blob)}", "bottom", nth=index, hint=hint)
+            self.findings.of_layer(layer, f"no layer before it writes {quoted(blob)}", "bottom", nth=index, hint=hint)
             self.value[blob] = blob
         return self.value[blob]
 
@@ -194,7 +194,7 @@ def _sources(net: CaffeNet, findings: Findings) -> tuple[list[Source], list[str]
     for source in everything:
         if source.blob in seen:
             message = f"the input {quoted(source.blob)} is declared twice"
-            findings.add(message, source.layer.place.at("top", nth=source.index) if source.layer else None)
+            findings.problem(message, source.layer.place.at("top", nth=source.index) if source.layer else None)
         elif source.index and _is_label_top(source):
             labels.append(source.blob)
         elif source.blob not in readers:
