@@ -297,8 +297,6 @@ class Backend(abc.ABC):
 
     name: ClassVar[str]
     description: ClassVar[str] = ""
-    own_memory: ClassVar[int] = 0
-    """Where values that only its steps use lie in memory of its own: the bytes that each is aligned to; else 0."""
 
     @abc.abstractmethod
     def devices(self) -> Sequence[Device]:
@@ -310,6 +308,13 @@ class Backend(abc.ABC):
         Left out is what is another backend's processor under another name, without a look where a look takes long.
         """
         return self.devices()
+
+    def own_memory(self, device: Device) -> int:
+        """Return the alignment of values in a device's own memory (bytes), where those that only its steps use lie.
+
+        0, the default: all values lie in the process's memory.
+        """
+        return 0
 
     def items_at_once(self, threads: int | None) -> int:
         """Return how many items of a large batch are best computed at a time; 0, the default: all.

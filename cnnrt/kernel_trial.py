@@ -77,7 +77,7 @@ def make_trial(
     """Return a call compiled by the backend. `call`, `inputs` and `weights` (float32) are in the plain layout."""
     placed = call_in_layouts(kernel, call)
     workspace = TensorType((kernel.workspace(placed),), "uint8")
-    private = backend.own_memory > 0
+    private = backend.own_memory(device) > 0
     tensors = (*placed.inputs, *placed.outputs)
     slots = tuple(range(len(tensors) + 1))
     step = Step(

@@ -185,12 +185,12 @@ def _runs(placed: Sequence[Placed]) -> list[tuple[Device, int, list[Placed]]]:
 
 
 def _homes(placed: Sequence[Placed], backends: Registry[Backend]) -> list[Home | None]:
-    """Return, for each step whose backend has memory of its own, where that is."""
+    """Return, for each step whose device has memory of its own, where that is."""
     homes: dict[str, Home] = {}
     for index, (device, _, run) in enumerate(_runs(placed)):
         backend = backends.find(device.backend)
-        if backend and backend.own_memory:
-            homes.update(dict.fromkeys((p.node.name for p in run), Home(index, backend.own_memory)))
+        if backend and (alignment := backend.own_memory(device)):
+            homes.update(dict.fromkeys((p.node.name for p in run), Home(index, alignment)))
     return [homes.get(p.node.name) for p in placed]
 
 

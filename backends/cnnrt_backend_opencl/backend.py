@@ -23,7 +23,6 @@ class OpenCLBackend(Backend):
 
     name = "opencl"
     description = "graphics processors of any maker, and processors, by OpenCL 1.2"
-    own_memory = ALIGNMENT
 
     def __init__(self, driver: Driver | None = None) -> None:
         self._driver = driver or Driver()
@@ -36,6 +35,10 @@ class OpenCLBackend(Backend):
     def after_fork(self) -> None:
         """Make the lock anew, in a forked child; what was found before stays with the parent."""
         self._lock = threading.Lock()
+
+    def own_memory(self, device: Device) -> int:
+        """Return the alignment that suits all devices that are taken."""
+        return ALIGNMENT
 
     def devices(self) -> Sequence[Device]:
         """Return the devices of all platforms, looked for once; processors last. In a forked child none can be used."""
