@@ -8,6 +8,7 @@ CnnrtError
 ├── InputError              what was handed to `compute` or `prepare`
 ├── PlacementError          no backend, device or kernel for what was asked
 ├── DeviceLostError         a device, or what was there, is gone while it computes
+├── DeviceMemoryError       a device's own memory does not do
 ├── PluginError             a plugin that is missing, broken, too old, or collides with another
 ├── MeterError              a counter of energy that cannot be read
 ├── ImportFailure           a model that an importer cannot read; every problem at once
@@ -15,6 +16,7 @@ CnnrtError
 CnnrtWarning
 ├── RootDirectoryWarning    the NetFile's root_directory does not exist; its own folder is used
 ├── MemoryCeilingWarning    the plan needs more than allocated_ram
+├── DeviceWarning           a device was lost or has too little memory; what is done instead
 ├── KernelWarning           a kernel was found to compute wrongly, and is not used any more
 ├── PreprocessingWarning    the NetFile does not say how an image becomes numbers
 └── PluginWarning           a plugin failed to load; the rest goes on
@@ -38,6 +40,8 @@ __all__ = [
     "CnnrtError",
     "CnnrtWarning",
     "DeviceLostError",
+    "DeviceMemoryError",
+    "DeviceWarning",
     "ExportFailure",
     "ImportFailure",
     "InputError",
@@ -87,6 +91,10 @@ class DeviceLostError(CnnrtError):
     """A device is gone, or everything that a process had there: nothing is wrong with the model or the kernel."""
 
 
+class DeviceMemoryError(CnnrtError, MemoryError):
+    """A device has not enough memory of its own, or none in one piece."""
+
+
 class PluginError(CnnrtError):
     """A plugin is missing, broken, written for another plugin API, or collides with another one."""
 
@@ -123,6 +131,10 @@ class MemoryCeilingWarning(CnnrtWarning):
 
 class PluginWarning(CnnrtWarning):
     """A plugin could not be loaded; everything else works on."""
+
+
+class DeviceWarning(CnnrtWarning):
+    """A device was lost, or has too little memory: it says what the network does instead."""
 
 
 class KernelWarning(CnnrtWarning):

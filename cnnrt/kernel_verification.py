@@ -18,6 +18,7 @@ import attrs
 import numpy as np
 
 from cnnrt.backend import Backend, BufferSpec, Device, Kernel, Segment
+from cnnrt.errors import DeviceLostError
 from cnnrt.kernel_trial import make_trial, random_arrays
 from cnnrt.layer import Array, Part, Place, Shape
 from cnnrt.layer_call import LayerCall
@@ -131,6 +132,10 @@ def problem_of(kernel: Kernel, backend: Backend, device: Device, call: LayerCall
         results = trial.plain(outputs)
     except MemoryError:
         raise
+    except DeviceLostError as error:
+        if not any(d.name == device.name and not d.problem for d in backend.devices()):
+            raise  # nothing can be told of kernels on a device that is gone
+        failure = f"it fails: {error}"[:500]
     except Exception as error:
         failure = f"it fails: {type(error).__name__}: {error}"[:500]
         results = [np.broadcast_to(np.float32(0), t.shape) for t in call.outputs]

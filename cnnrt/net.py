@@ -6,22 +6,23 @@ import logging
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import attrs
 import numpy as np
 from numpy.typing import NDArray
 
 from cnnrt.after_fork import renew_after_fork
-from cnnrt.errors import CnnrtError, InputError
+from cnnrt.caller_warning import warn_caller
+from cnnrt.errors import CnnrtError, DeviceLostError, DeviceMemoryError, DeviceWarning, InputError
 from cnnrt.executor import Prepared
 from cnnrt.graph import Graph, GraphInput
 from cnnrt.graph_builder import build_graph
 from cnnrt.inputs import check_inputs, check_shapes
-from cnnrt.layer import Shape
+from cnnrt.layer import Array, Shape
 from cnnrt.loading import load_netfile
 from cnnrt.placement import Competition, choose_devices, competitions
 from cnnrt.plan import Plan
@@ -35,6 +36,7 @@ from cnnrt.prepare import (
     reduce_graph,
 )
 from cnnrt.profile import Profile
+from cnnrt.recovery import MOST_LOSSES, Arrays, halves, request_without_lost
 from cnnrt.root_directory import root_directory as find_root
 from cnnrt.settings import settle
 from cnnrt.tuning.knowledge import Knowledge
@@ -49,6 +51,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("cnnrt")
 
 Images = NDArray[np.float32] | Mapping[str, NDArray[np.float32]]
+T = TypeVar("T")
 Result = Any  # an array, or a dict of arrays by name: the number of outputs decides
 PREPARED_KEPT = 4
 """Input shapes for which everything stays prepared; the least recently used goes first."""
@@ -112,6 +115,7 @@ class Net:
         self._weights = WeightStore(sources, self.settings.allocated_ram)
         self._prepared: OrderedDict[Any, Prepared] = OrderedDict()
         self._needed: dict[tuple[str, ...], Sequence[GraphInput]] = {}
+        self._halved: set[Any] = set()
         self._last: Prepared | None = None
         self._closed = False
         self.after_fork()
@@ -155,7 +159,8 @@ class Net:
         `compute` does the same at its first call for a shape.
         """
         wanted = self._wanted(outputs)
-        return self._prepare(check_shapes(self._needed_inputs(wanted), shapes), wanted).plan
+        checked = check_shapes(self._needed_inputs(wanted), shapes)
+        return self._recovering(lambda: self._prepare(checked, wanted)).plan
 
     def plan_for(self, shapes: Any = None, outputs: Iterable[str] | None = None) -> Plan:
         """Return the plan for these input shapes without loading weights or compiling anything; see `prepare`."""
@@ -217,20 +222,62 @@ class Net:
         names = None if outputs is None else (outputs,) if isinstance(outputs, str) else tuple(outputs)
         wanted = self._wanted(names)
         batch = check_inputs(self._needed_inputs(wanted), images)
-        prepared = self._prepare(batch.shapes, wanted)
-        started = time.perf_counter()
-        try:
-            computed = prepared.run(list(batch.arrays.values()), profile)
-        except MemoryError as error:
-            raise self._out_of_memory(error) from error
-        if profile is not None:
-            profile.seconds = time.perf_counter() - started
+        computed = self._recovering(lambda: self._computed(batch.arrays, wanted, profile))
         # A value without a batch dimension (the accuracy over the batch) is one value however it was asked for.
         results = [r.reshape(r.shape[1:]) if batch.single and r.shape[:1] == (1,) else r for r in computed]
         if names is None:
             return results[0] if len(results) == 1 else dict(zip(wanted, results, strict=True))
         by_value = dict(zip(wanted, results, strict=True))
         return {name: by_value[self.graph.resolve(name)] for name in names}
+
+    def _computed(self, arrays: Arrays, wanted: Sequence[str], profile: Profile | None) -> list[Array]:
+        """Return the wanted values; in halves where a device has not enough memory for the whole batch."""
+        shapes = {name: array.shape for name, array in arrays.items()}
+        key = (tuple(shapes.items()), tuple(wanted))
+        try:
+            if key in self._halved:
+                raise DeviceMemoryError("it was not enough before")
+            prepared = self._prepare(shapes, wanted)
+            started = time.perf_counter()
+            computed = prepared.run(list(arrays.values()), profile)
+        except DeviceMemoryError as error:
+            parts = halves(self.graph, arrays)
+            if parts is None:
+                raise self._out_of_memory(error) from error
+            if key not in self._halved:
+                self._halved.add(key)
+                self._forget_prepared()
+                items = len(next(iter(arrays.values())))
+                warn_caller(f"{self.graph.file}: {items} items are computed in halves: {error}", DeviceWarning)
+            results = [self._computed(part, wanted, profile) for part in parts]
+            return [np.concatenate(both) for both in zip(*results, strict=True)]
+        except MemoryError as error:
+            raise self._out_of_memory(error) from error
+        if profile is not None:
+            profile.seconds += time.perf_counter() - started
+        return computed
+
+    def _recovering(self, attempt: Callable[[], T]) -> T:
+        """Return what an attempt gives: again, on what is left, after a device was lost, unless the Net is strict."""
+        for _ in range(MOST_LOSSES):
+            try:
+                return attempt()
+            except DeviceLostError as error:
+                if self.settings.strict:
+                    raise
+                self._forget_prepared()
+                request, done = request_without_lost(self._host, placement_request(self.settings))
+                with self._lock:
+                    self.settings = attrs.evolve(self.settings, execution_mode=request.mode, device=request.device)
+                warn_caller(f"{self.graph.file}: a device was lost: {error}; {done}", DeviceWarning)
+        return attempt()
+
+    def _forget_prepared(self) -> None:
+        """Let go of all that is prepared and of all weights: both are made anew when they are needed."""
+        with self._lock:
+            self._prepared.clear()
+            self._last = None
+            self._weights.clear()
 
     def _wanted(self, outputs: Iterable[str] | None) -> tuple[str, ...]:
         """Return the values that are asked for, each once: two names may stand for the same one."""
@@ -294,6 +341,8 @@ class Net:
             if prepared is None:
                 try:
                     prepared = compile_planned(self._tuned_and_verified(shapes, wanted), self.settings, self._host)
+                except DeviceMemoryError:
+                    raise
                 except MemoryError as error:
                     raise self._out_of_memory(error) from error
                 self._prepared[key] = prepared

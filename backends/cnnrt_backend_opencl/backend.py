@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import os
 import threading
+from collections import Counter
 from collections.abc import Sequence
 
 import attrs
 
 from cnnrt.after_fork import renew_after_fork
 from cnnrt.backend import Backend, BufferSpec, Device, Segment
-from cnnrt.errors import PlacementError
+from cnnrt.errors import CnnrtError, DeviceLostError, PlacementError
 from cnnrt_backend_opencl.discovery import ALIGNMENT, Found, find_devices, only_processors
 from cnnrt_backend_opencl.driver import Driver
+from cnnrt_backend_opencl.failures import OpenCLFailure
 from cnnrt_backend_opencl.limits import limits_of
 from cnnrt_backend_opencl.segment import OpenCLSegment
 from cnnrt_backend_opencl.session import Session, forked
+
+MOST_LOSSES = 3
+"""Times that a device may be lost without computing anything in between."""
 
 
 class OpenCLBackend(Backend):
@@ -29,6 +34,7 @@ class OpenCLBackend(Backend):
         self._found: list[Found] | None = None
         self._looked_in = os.getpid()
         self._sessions: dict[str, Session] = {}
+        self._losses: Counter[str] = Counter()
         self.after_fork()
         renew_after_fork(self)
 
@@ -55,19 +61,59 @@ class OpenCLBackend(Backend):
 
     def compile(self, segment: Segment, buffers: Sequence[BufferSpec], threads: int | None) -> OpenCLSegment:
         """Return the segment with all programs built. `threads` is the driver's affair."""
-        return OpenCLSegment(segment, buffers, self.session(segment.device))
+        session = self.session(segment.device)
+        try:
+            return OpenCLSegment(segment, buffers, session, self._lost)
+        except DeviceLostError as error:
+            self._lost(session, error)
+            raise
 
     def session(self, device: Device) -> Session:
-        """Return the session with a device: a new one where there is none, or the last one was lost."""
-        found = next((f for f in self._devices() if f.device == device), None)
-        if found is None or found.handle is None:
+        """Return the session with a device, made at its first use.
+
+        Raises DeviceLostError where the device cannot be used (any more), and an OpenCLFailure in a forked child.
+        """
+        found = next((f for f in self._devices() if f.device.name == device.name), None)
+        if found is None:
             raise PlacementError(f"{device.title} is no device of OpenCL that is in sight")
+        if self._looked_in != os.getpid():
+            raise OpenCLFailure(forked(device.title))
         with self._lock:
+            if device.name not in self._sessions and not found.device.problem:
+                found = self._set_up(found, "it cannot be set up")
             session = self._sessions.get(device.name)
-            if session is None or session.lost:
-                session = self._sessions[device.name] = Session(self._driver, found)
+        if session is None:
+            raise DeviceLostError(f"{device.title}: {found.device.problem}")
         session.check()
         return session
+
+    def _lost(self, session: Session, error: DeviceLostError) -> None:
+        """Set a device up anew, or, if that fails or nothing was computed on it for some losses, use it no more."""
+        name = session.device.name
+        with self._lock:
+            session.lost = True
+            if self._sessions.get(name) is not session:
+                return  # another thread was here before
+            del self._sessions[name]
+            self._losses[name] = 1 if session.worked else self._losses[name] + 1
+            found = next(f for f in self._found or () if f.device.name == name)
+            if self._losses[name] < MOST_LOSSES:
+                self._set_up(found, "it was lost, and cannot be set up anew")
+            else:
+                self._give_up(found, f"it was lost {MOST_LOSSES} times, and nothing was computed in between: {error}")
+
+    def _set_up(self, found: Found, otherwise: str) -> Found:
+        """Make a session with a device; return the device, with a problem where that fails. The lock is held."""
+        try:
+            self._sessions[found.device.name] = Session(self._driver, found)
+        except CnnrtError as error:
+            return self._give_up(found, f"{otherwise}: {error}")
+        return found
+
+    def _give_up(self, found: Found, problem: str) -> Found:
+        gone = attrs.evolve(found, device=attrs.evolve(found.device, problem=problem))
+        self._found = [gone if f.device.name == found.device.name else f for f in self._found or ()]
+        return gone
 
     def _devices(self) -> list[Found]:
         with self._lock:

@@ -9,7 +9,7 @@ import functools
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
-from cnnrt.errors import CnnrtError, DeviceLostError
+from cnnrt.errors import CnnrtError, DeviceLostError, DeviceMemoryError
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -25,15 +25,13 @@ class OpenCLFailure(CnnrtError):
     """OpenCL refused a call: which, and with what code."""
 
 
-class DeviceMemoryError(OpenCLFailure, MemoryError):
-    """The device has not enough memory, or none in one piece."""
-
-
 class BuildFailure(OpenCLFailure):
     """A program that the device's compiler does not take; with its log."""
 
-    def __init__(self, log: str) -> None:
-        text = log.strip()
+    def __init__(self, told: str) -> None:
+        """`told`: by pyopencl, whose text has the log behind a line that ends in a colon, and the options behind it."""
+        _, _, log = told.partition(":\n\n")
+        text = (log or told).partition("\n(options:")[0].strip()
         super().__init__(text if len(text) <= LOG_LENGTH else f"{text[:LOG_LENGTH]} ...")
 
 

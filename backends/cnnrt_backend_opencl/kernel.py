@@ -16,7 +16,7 @@ from cnnrt.layer_call import LayerCall
 from cnnrt.tensor import PLAIN
 from cnnrt_backend_opencl.device_weights import DeviceWeights
 from cnnrt_backend_opencl.limits import Limits
-from cnnrt_backend_opencl.sources import Defines
+from cnnrt_backend_opencl.sources import Defines, source_text
 
 CHANNELS_LAST = "NHWC"
 """The layout of images here: the channels of a pixel lie side by side and fill vectors."""
@@ -92,7 +92,8 @@ class Launch:
 class OpenCLKernel(Kernel):
     """Base of this backend's kernels: data from which the runtime builds a program and puts it into a queue.
 
-    `source`: a file of `kernels/`, which compiles alone; `defines` overrides its documented defaults with -D. Buffers
+    `source`: a file of the folder `kernels` beside the class's module, which compiles alone; `defines` overrides its
+    documented defaults with -D. Buffers
     are aligned to a float only, since inputs and outputs may be the caller's own arrays: read vectors by vloadn. A
     kernel must write every value of its outputs, and reads inputs and workspace only where it or the call wrote them.
 
@@ -118,6 +119,11 @@ class OpenCLKernel(Kernel):
         that is no slower as an argument of the function should be one.
         """
         return {}
+
+    def text(self) -> str:
+        """Return the source."""
+        owner = next(kind for kind in type(self).__mro__ if "source" in vars(kind))
+        return source_text(owner.__module__.rpartition(".")[0], self.source)
 
     @abc.abstractmethod
     def launches(self, call: LayerCall, device: Device) -> Sequence[Launch]:

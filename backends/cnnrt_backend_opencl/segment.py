@@ -7,17 +7,16 @@ what goes there is read after the last (`transfers.py`); where both share memory
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import attrs
 import numpy as np
 
 from cnnrt.backend import BufferSpec, Frame, Segment, Step, StepTimer
-from cnnrt.errors import CnnrtError, DeviceLostError
+from cnnrt.errors import CnnrtError, DeviceLostError, DeviceMemoryError
 from cnnrt_backend_opencl.device_weights import DeviceWeights
 from cnnrt_backend_opencl.driver import BOTH, READ, WRITE, Handle
-from cnnrt_backend_opencl.failures import DeviceMemoryError
 from cnnrt_backend_opencl.kernel import Input, Launch, Local, OpenCLKernel, Output, Weight, Workspace
 from cnnrt_backend_opencl.session import Session
 from cnnrt_backend_opencl.transfers import Outside, transfer_for
@@ -50,8 +49,18 @@ class OpenCLSegment:
     step is waited for, so that only one step's are on the device.
     """
 
-    def __init__(self, segment: Segment, buffers: Sequence[BufferSpec], session: Session) -> None:
-        """Build every program; CnnrtError names the layer and kernel where that fails, with the compiler's log."""
+    def __init__(
+        self,
+        segment: Segment,
+        buffers: Sequence[BufferSpec],
+        session: Session,
+        on_loss: Callable[[Session, DeviceLostError], None],
+    ) -> None:
+        """Build every program; CnnrtError names the layer and kernel where that fails, with the compiler's log.
+
+        `on_loss` is told before DeviceLostError is raised.
+        """
+        self._on_loss = on_loss
         self._session = session
         self._steps = segment.steps
         self._specs = buffers
@@ -74,8 +83,9 @@ class OpenCLSegment:
                 call = self._new_call()
             self._run(call, frame, timer)
         except DeviceLostError as error:
-            self._session.lost = True
+            self._on_loss(self._session, error)
             raise DeviceLostError(f"{self._session.device.title}: {error}") from error
+        self._session.worked = True
         self._spare.append(call)  # not after a failure: what is left in its queue is not known
 
     def _run(self, call: _Call, frame: Frame, timer: StepTimer | None) -> None:
@@ -86,7 +96,7 @@ class OpenCLSegment:
             for step, bound in zip(self._steps, call.steps, strict=True):
                 started = time.perf_counter() if timer else 0.0
                 weights = () if step.weights.resident else self._weights(step)
-                loaded = time.perf_counter() if timer else 0.0
+                loaded = time.perf_counter() if timer and weights else started
                 for b in bound:
                     for index, slot in b.outside:
                         driver.set_argument(b.kernel, index, at[slot])
@@ -206,7 +216,7 @@ def _program(step: Step, session: Session) -> Handle:
             f"OpenCLKernel, so it cannot run in a segment of OpenCL; derive it from OpenCLKernel"
         )
     try:
-        return session.program(step.kernel.source, step.kernel.defines(step.call, session.device))
+        return session.program(step.kernel.text(), step.kernel.defines(step.call, session.device))
     except (MemoryError, DeviceLostError):
         raise
     except Exception as error:

@@ -6,27 +6,35 @@ import os
 import threading
 from collections.abc import Mapping
 
+import numpy as np
+
 from cnnrt.errors import DeviceLostError
 from cnnrt_backend_opencl.binary_cache import cached_binary, keep_binary, program_key
 from cnnrt_backend_opencl.discovery import Found
-from cnnrt_backend_opencl.driver import Driver, Handle
+from cnnrt_backend_opencl.driver import BOTH, Driver, Handle
 from cnnrt_backend_opencl.failures import OpenCLFailure
 from cnnrt_backend_opencl.limits import OpenCLDevice
-from cnnrt_backend_opencl.sources import Defines, options_text, source_text
+from cnnrt_backend_opencl.sources import Defines, options_text
 
 
 class Session:
-    """A context of a device. Once `lost`, everything in it is gone, and a new session takes its place."""
+    """A context of a device. Once `lost`, everything in it is gone, and a new session takes its place.
+
+    `worked`: something was computed in it, to the end.
+    """
 
     def __init__(self, driver: Driver, found: Found) -> None:
+        """Make a context and try it. Raises an OpenCLFailure or DeviceLostError."""
         self.driver = driver
         self.device: OpenCLDevice = found.device
         self._handle = found.handle
         self.context: Handle = driver.context(found.handle)
         self.lost = False
+        self.worked = False
         self._programs: dict[tuple[str, str], Handle] = {}
         self._lock = threading.Lock()
         self._process = os.getpid()
+        self._try()
 
     def check(self) -> None:
         """Raise DeviceLostError where nothing of this session can be used any more."""
@@ -35,12 +43,22 @@ class Session:
         if self._process != os.getpid():
             raise OpenCLFailure(forked(self.device.title))
 
+    def _try(self) -> None:
+        """Bring a number to the device and back: some drivers make a context for a device that is gone."""
+        there, back = np.array([1602], np.int32), np.zeros(1, np.int32)
+        queue = self.queue()
+        buffer = self.driver.buffer(self.context, BOTH, there.nbytes)
+        self.driver.write(queue, buffer, there)
+        self.driver.read(queue, back, buffer)
+        if back[0] != there[0]:
+            raise DeviceLostError(f"{self.device.title}: what is written to it does not come back")
+
     def queue(self) -> Handle:
         """Return a new queue that works in order."""
         return self.driver.queue(self.context, self._handle)
 
     def program(self, source: str, defines: Mapping[str, Defines]) -> Handle:
-        """Return a source file of this backend's kernels, built with these definitions: known, kept, or compiled now.
+        """Return a source text built with these definitions: known, kept, or compiled now.
 
         Raises BuildFailure with the compiler's log.
         """
@@ -48,7 +66,7 @@ class Session:
         with self._lock:
             program = self._programs.get((source, options))
             if program is None:
-                program = self._programs[source, options] = self._built(source_text(source), options)
+                program = self._programs[source, options] = self._built(source, options)
         return program
 
     def _built(self, text: str, options: str) -> Handle:

@@ -14,9 +14,10 @@ STANDARD = "-cl-std=CL1.2"
 
 
 @functools.cache
-def source_text(name: str) -> str:
-    """Return a file of `kernels/`."""
-    return (resources.files(__package__) / "kernels" / name).read_text(encoding="utf-8")
+def source_text(package: str, name: str) -> str:
+    """Return a file of a package's folder `kernels`, with a line that has compilers name it in their logs."""
+    text = (resources.files(package) / "kernels" / name).read_text(encoding="utf-8")
+    return f'#line 1 "{name}"\n{text}'
 
 
 def options_text(defines: Mapping[str, Defines]) -> str:

@@ -124,8 +124,8 @@ def _best_cut(
         own = inputs[: len(node.own_inputs)]
         if not (inputs and same and node.layer.itemwise(own) and resident(node.weights)):
             break
-        if any(v in wanted for v in node.outputs):
-            break
+        if any(v in wanted for v in node.outputs) or any(len(shape) < 3 for shape in outputs):
+            break  # values of features are small, and their products are best computed for all items
         moved = 4 * sum(math.prod(shape) for shape in (*inputs, *outputs))
         read = 4 * sum(math.prod(shape) for shape in shapes.weights[node.name].values())
         gain += MEMORY_SECONDS * moved if moved > CACHED else 0.0

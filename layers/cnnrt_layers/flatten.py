@@ -44,6 +44,10 @@ class Flatten(Layer):
             )
         return ((*shape[:first], math.prod(shape[first : last + 1]), *shape[last + 1 :]),)
 
+    def itemwise(self, inputs: Sequence[Shape]) -> bool:
+        """Return True unless items are joined."""
+        return resolve_axis(self.axis, inputs[0]) > 0
+
     def flops(self, inputs: Sequence[Shape], outputs: Sequence[Shape], weights: Mapping[str, Shape]) -> int:
         """Return 0."""
         return 0

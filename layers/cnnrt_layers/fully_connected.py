@@ -71,6 +71,11 @@ class FullyConnected(Layer):
             )
         return {**stored, "weight": (outputs, features)}
 
+    def itemwise(self, inputs: Sequence[Shape]) -> bool:
+        """Return True unless the items are features of one."""
+        kept, _ = self.features(inputs[0])
+        return len(kept) > 0
+
     def output_shapes(self, inputs: Sequence[Shape], weights: Mapping[str, Shape]) -> tuple[Shape, ...]:
         """Return the dimensions that stay, and O."""
         kept, features = self.features(inputs[0])

@@ -40,6 +40,10 @@ class Softmax(Layer):
             raise ShapeError(f"axis {self.axis} of the input {shape_text(inputs[0])} has no values to choose from")
         return (inputs[0],)
 
+    def itemwise(self, inputs: Sequence[Shape]) -> bool:
+        """Return True unless the results of all items add up to 1."""
+        return resolve_axis(self.axis, inputs[0]) > 0
+
     def flops(self, inputs: Sequence[Shape], outputs: Sequence[Shape], weights: Mapping[str, Shape]) -> int:
         """Return 5 for each value: comparison, difference, exponential, sum, quotient."""
         return 5 * math.prod(inputs[0])
