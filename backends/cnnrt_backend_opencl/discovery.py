@@ -98,7 +98,10 @@ def _described(driver: Driver, platform: Handle, handle: Handle, short: str, num
     kind = "the processor, not counted for parallel" if limits.cpu else "shares memory" if limits.shares_memory else ""
     description = f"{title} ({kind})" if kind else title
     return Found(
-        OpenCLDevice(BACKEND, name, description, _problem(handle, limits), details, (*aliases, title), limits), handle
+        OpenCLDevice(
+            BACKEND, name, description, _problem(handle, limits), details, (*aliases, title), limits, alone=limits.cpu
+        ),
+        handle,
     )
 
 
