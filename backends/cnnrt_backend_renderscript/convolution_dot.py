@@ -7,16 +7,22 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from cnnrt.backend import Device, Packed, Tunable
+from cnnrt.backend import Device, Packed, StoredWeights, Tunable
 from cnnrt.layer import Array
 from cnnrt.layer_call import LayerCall
+from cnnrt.stored_weights import HeldWeights
 from cnnrt.tensor import PLAIN
-from cnnrt_backend_renderscript.convolution_geometry import ReadGeometry, image_order, read_geometry
-from cnnrt_backend_renderscript.convolution_tile import takes_images
+from cnnrt_backend_renderscript.convolution_geometry import (
+    ReadGeometry,
+    put_biases,
+    read_geometry,
+    takes_images,
+    weight_order,
+)
 from cnnrt_backend_renderscript.cost_model import DOT_PRODUCTS, product_seconds
 from cnnrt_backend_renderscript.program import Globals, Launch, output_of, weight_of
 from cnnrt_backend_renderscript.script import Script
-from cnnrt_backend_renderscript.script_kernel import CHANNELS_LAST, FOLDS, ScriptKernel, activation, flat32
+from cnnrt_backend_renderscript.script_kernel import CHANNELS_LAST, FOLDS, ScriptKernel, activation, zeros32
 
 
 class DotConvolution(ScriptKernel):
@@ -54,24 +60,26 @@ class DotConvolution(ScriptKernel):
         return (g.groups * self._panels(g) * self._outputs * (math.prod(g.kernel) * g.filled_depth + 1),)
 
     def pack(self, call: LayerCall, weights: Mapping[str, Array]) -> Packed:
-        """Return panels [group, panel, kernel position, channels / 4, output, 4] and biases in one array."""
-        g = self._geometry(call)
-        by_position = weights["weight"].transpose(0, 2, 3, 1)
-        return self._packed(call, by_position.reshape(g.outputs, math.prod(g.kernel), -1), weights.get("bias"))
+        """Return the same as `pack_stored`."""
+        return self.pack_stored(call, HeldWeights(weights))
 
-    def _packed(self, call: LayerCall, rows: Array, bias: Array | None) -> Packed:
-        """Return panels of rows [output, position, channel], and biases."""
+    def pack_stored(self, call: LayerCall, stored: StoredWeights) -> Packed:
+        """Return panels [group, panel, kernel position, channels / 4, output, 4] and biases in one array."""
         g, width = self._geometry(call), self._outputs
-        panels, positions = self._panels(g), rows.shape[1]
-        (size,) = self.packed_values(call)
-        packed = flat32(np.zeros(size, np.float32))
-        filled = np.zeros((g.groups, panels * width, positions, g.filled_depth), np.float32)
-        filled[:, : g.group_outputs, :, : rows.shape[2]] = rows.reshape(g.groups, g.group_outputs, positions, -1)
-        body = packed[: filled.size].reshape(g.groups, panels, positions, g.filled_depth // 4, width, 4)
-        body[...] = filled.reshape(g.groups, panels, width, positions, -1, 4).transpose(0, 1, 3, 4, 2, 5)
-        if bias is not None:
-            biases = packed[filled.size :].reshape(g.groups, panels * width)
-            biases[:, : g.group_outputs] = bias.reshape(g.groups, -1)
+        panels = self._panels(g)
+        order, positions = weight_order(call), math.prod(g.kernel)
+        packed = zeros32(*self.packed_values(call))
+        body = packed[: g.groups * panels * width * positions * g.filled_depth]
+        by_panel = body.reshape(g.groups, panels, positions, g.filled_depth // 4, width, 4)
+        filled = np.zeros((width, positions, g.filled_depth), np.float32)
+        for group, panel in np.ndindex(g.groups, panels):
+            first, last = panel * width, min((panel + 1) * width, g.group_outputs)
+            rows = stored.rows("weight", group * g.group_outputs + first, group * g.group_outputs + last)
+            by_position = rows.reshape(-1, *order).transpose(0, 2, 1).reshape(last - first, positions, g.group_inputs)
+            filled[: last - first, :, : g.group_inputs] = by_position
+            filled[last - first :] = 0
+            by_panel[group, panel] = filled.reshape(width, positions, -1, 4).transpose(1, 2, 0, 3)
+        put_biases(packed[body.size :], stored, g)
         return (packed,)
 
     def launches(self, call: LayerCall) -> Sequence[Launch]:
@@ -122,11 +130,4 @@ class DotProduct(DotConvolution):
 
     def packing(self, call: LayerCall) -> tuple[int, ...]:
         """Return how many inputs and outputs go together, and in which order the features come."""
-        return (self._inputs, self._outputs, *image_order(call))
-
-    def pack(self, call: LayerCall, weights: Mapping[str, Array]) -> Packed:
-        """Return panels and biases, features in the order of the values."""
-        channels, positions = image_order(call)
-        weight = weights["weight"]
-        rows = weight.reshape(len(weight), channels, positions).transpose(0, 2, 1).reshape(len(weight), 1, -1)
-        return self._packed(call, rows, weights.get("bias"))
+        return (self._inputs, self._outputs, *weight_order(call))

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, cast
 
 import attrs
 
+from cnnrt.backend import StoredWeights
+from cnnrt.layer import Array
 from cnnrt.layer_call import LayerCall
 from cnnrt_backend_renderscript.program import WORKSPACE, Globals, Launch, Operand, input_of
 from cnnrt_backend_renderscript.script import Script
@@ -115,10 +117,21 @@ def _product_geometry(call: LayerCall) -> ConvolutionGeometry:
     )
 
 
-def image_order(call: LayerCall) -> tuple[int, int]:
-    """Return channels and positions of images whose values a FullyConnected reads channels last; else (features, 1)."""
-    features = call.weights["weight"].shape[1]
-    shape = call.inputs[0].shape
-    if len(shape) == 4 and cast("FullyConnected", call.layer).axis % 4 == 1:
-        return shape[1], math.prod(shape[2:])
-    return features, 1
+def takes_images(call: LayerCall) -> bool:
+    """Tell whether a FullyConnected reads the values of whole images channels last."""
+    return len(call.inputs[0].shape) == 4 and cast("FullyConnected", call.layer).axis % 4 == 1
+
+
+def weight_order(call: LayerCall) -> tuple[int, int]:
+    """Return how a row of the weights, one output's, is stored: channels × positions, which are read channels last."""
+    if call.layer.type == "FullyConnected":
+        shape = call.inputs[0].shape
+        return (shape[1], math.prod(shape[2:])) if takes_images(call) else (call.weights["weight"].shape[1], 1)
+    shape = call.weights["weight"].shape
+    return shape[1], math.prod(shape[2:])
+
+
+def put_biases(place: Array, stored: StoredWeights, g: ReadGeometry) -> None:
+    """Write each group's biases to the start of its part of `place`, where there are any."""
+    if "bias" in stored.shapes:
+        place.reshape(g.groups, -1)[:, : g.group_outputs] = stored.rows("bias", 0, g.outputs).reshape(g.groups, -1)

@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, cast
 
 import attrs
 import numpy as np
 
-from cnnrt.backend import Device, Packed, Tunable, Tuning
+from cnnrt.backend import Device, Packed, StoredWeights, Tunable, Tuning
 from cnnrt.layer import Array
 from cnnrt.layer_call import LayerCall
+from cnnrt.stored_weights import HeldWeights
 from cnnrt.tensor import PLAIN
-from cnnrt_backend_renderscript.convolution_geometry import ReadGeometry, image_order, read_geometry
+from cnnrt_backend_renderscript.convolution_geometry import (
+    ReadGeometry,
+    put_biases,
+    read_geometry,
+    takes_images,
+    weight_order,
+)
 from cnnrt_backend_renderscript.cost_model import product_seconds
 from cnnrt_backend_renderscript.program import Globals, Launch, output_of, weight_of
 from cnnrt_backend_renderscript.script import Script
-from cnnrt_backend_renderscript.script_kernel import CHANNELS_LAST, FOLDS, ScriptKernel, activation, flat32
-
-if TYPE_CHECKING:
-    from cnnrt_layers.fully_connected import FullyConnected
+from cnnrt_backend_renderscript.script_kernel import CHANNELS_LAST, FOLDS, ScriptKernel, activation, zeros32
 
 BLOCK_PIXELS = 512
 """Output pixels that go through all panels before the next ones: their inputs stay in the second cache."""
@@ -84,25 +87,23 @@ class TileConvolution(ScriptKernel):
         return (_panels(g, tile) * g.groups * tile.channels * (math.prod(g.kernel) * g.group_inputs + 1),)
 
     def pack(self, call: LayerCall, weights: Mapping[str, Array]) -> Packed:
-        """Return panels [group, panel, kernel row, kernel column, channel, output] and biases in one array."""
-        g = read_geometry(call)
-        by_position = weights["weight"].transpose(0, 2, 3, 1).reshape(g.groups, g.group_outputs, -1)
-        return self._packed(call, by_position, weights.get("bias"))
+        """Return the same as `pack_stored`."""
+        return self.pack_stored(call, HeldWeights(weights))
 
-    def _packed(self, call: LayerCall, rows: Array, bias: Array | None) -> Packed:
-        """Return panels of rows [group, output, depth], and biases."""
+    def pack_stored(self, call: LayerCall, stored: StoredWeights) -> Packed:
+        """Return panels [group, panel, kernel row, kernel column, channel, output] and biases in one array."""
         tile, g = self.tile(call), read_geometry(call)
         panels, width = _panels(g, tile), tile.channels
-        depth = rows.shape[2]
-        (size,) = self.packed_values(call)
-        packed = flat32(np.zeros(size, np.float32))
-        body = packed[: g.groups * panels * width * depth].reshape(g.groups, panels, depth, width)
-        for panel in range(panels):
-            own = rows[:, panel * width : (panel + 1) * width]
-            body[:, panel, :, : own.shape[1]] = own.transpose(0, 2, 1)
-        if bias is not None:
-            biases = packed[body.size :].reshape(g.groups, panels * width)
-            biases[:, : g.group_outputs] = bias.reshape(g.groups, -1)
+        channels, positions = weight_order(call)
+        packed = zeros32(*self.packed_values(call))
+        body = packed[: g.groups * panels * width * channels * positions]
+        by_panel = body.reshape(g.groups, panels, positions, channels, width)
+        for group, panel in np.ndindex(g.groups, panels):
+            first, last = panel * width, min((panel + 1) * width, g.group_outputs)
+            rows = stored.rows("weight", group * g.group_outputs + first, group * g.group_outputs + last)
+            by_position = rows.reshape(last - first, channels, positions).transpose(2, 1, 0)
+            by_panel[group, panel, :, :, : last - first] = by_position
+        put_biases(packed[body.size :], stored, g)
         return (packed,)
 
     def launches(self, call: LayerCall) -> Sequence[Launch]:
@@ -149,19 +150,7 @@ class TileProduct(TileConvolution):
 
     def packing(self, call: LayerCall) -> tuple[int, ...]:
         """Return the channels of a panel, and in which order the features come."""
-        return (self.tile(call).channels, *image_order(call))
-
-    def pack(self, call: LayerCall, weights: Mapping[str, Array]) -> Packed:
-        """Return panels and biases, features in the order of the values."""
-        channels, positions = image_order(call)
-        weight = weights["weight"]
-        rows = weight.reshape(len(weight), channels, positions).transpose(0, 2, 1).reshape(1, len(weight), -1)
-        return self._packed(call, rows, weights.get("bias"))
-
-
-def takes_images(call: LayerCall) -> bool:
-    """Tell whether a FullyConnected reads the values of whole images channels last."""
-    return len(call.inputs[0].shape) == 4 and cast("FullyConnected", call.layer).axis % 4 == 1
+        return (self.tile(call).channels, *weight_order(call))
 
 
 def _panels(g: ReadGeometry, tile: Tile) -> int:

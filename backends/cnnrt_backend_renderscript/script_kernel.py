@@ -104,10 +104,15 @@ def activation(call: LayerCall) -> dict[str, float]:
     return dict(zip(("slope", "low", "high"), found, strict=True))
 
 
-def flat32(array: Array) -> Array:
-    """Return an array's values as flat, contiguous float32 that begin on a cache line."""
-    raw = np.empty(4 * array.size + 64, np.uint8)
+def zeros32(values: int) -> Array:
+    """Return so many zeros in float32 that begin on a cache line."""
+    raw = np.zeros(4 * values + 64, np.uint8)
     start = -raw.ctypes.data % 64
-    flat = raw[start : start + 4 * array.size].view(np.float32)
-    flat.reshape(array.shape)[...] = array
+    return raw[start : start + 4 * values].view(np.float32)
+
+
+def flat32(array: Array) -> Array:
+    """Return an array's values, flat and in float32, on a cache line."""
+    flat = zeros32(array.size)
+    flat[...] = array.reshape(-1)
     return flat

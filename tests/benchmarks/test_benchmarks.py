@@ -75,12 +75,14 @@ def test_figure_8_has_the_network_and_its_heaviest_convolution(repository: Path,
     found = record(tmp_path / "figure8.json")["results"]
     whole, layer = found["networks"]["lenet"]["ms"], found["heaviest_convolutions"]["lenet conv2"]["ms"]
     for ms in (whole, layer):
-        assert list(ms)[:2] == ["sequential", "threaded"]
+        assert next(iter(ms)) == "sequential"
+        assert "threaded" in ms
         assert all(len(times) == 2 and min(times) > 0 for times in ms.values())
     assert min(layer["sequential"]) < min(whole["sequential"])
     speed_up = sum(whole["sequential"]) / sum(whole["threaded"])
     line = next(line for line in text.splitlines() if line.startswith("lenet "))
-    assert float(line.split()[3]) == pytest.approx(speed_up, abs=0.01)
+    column = 1 + 2 * list(whole).index("threaded")
+    assert float(line.split()[column]) == pytest.approx(speed_up, abs=0.01)
 
 
 def test_the_roofline_places_every_layer(repository: Path, tmp_path: Path) -> None:
