@@ -1,18 +1,17 @@
-"""The backend: devices that run RenderScript kernels. The host runs them in this process, on all cores."""
+"""The backend: devices that run RenderScript kernels, the host in this process, others by runners."""
 
 from __future__ import annotations
 
 import platform
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
-from cnnrt.backend import Backend, BufferSpec, Device, Segment
+from cnnrt.backend import Backend, BufferSpec, Device, Runnable, Segment
 from cnnrt.errors import CnnrtError
 from cnnrt.hardware import detect_hardware
 from cnnrt_backend_renderscript.compiler import Compiler, find_compiler
+from cnnrt_backend_renderscript.runner_device import RunnerDevice, runner_devices
 
-if TYPE_CHECKING:
-    from cnnrt_backend_renderscript.host_segment import HostScriptSegment
+ALIGNMENT = 64
 
 
 class RenderScriptBackend(Backend):
@@ -30,7 +29,10 @@ class RenderScriptBackend(Backend):
         self._cores = cores
 
     def devices(self) -> Sequence[Device]:
-        """Return the host; without a compiler, or where libraries cannot be loaded, it says so."""
+        """Return the host, then the devices of runners, each that cannot be used with the reason."""
+        return [self._host(), *runner_devices(self.name)]
+
+    def _host(self) -> Device:
         hardware = detect_hardware()
         compiler = self._compiler or find_compiler()
         problem = compiler if isinstance(compiler, str) else ""
@@ -39,18 +41,30 @@ class RenderScriptBackend(Backend):
         details = {"architecture": platform.machine(), "threads used": str(self._threads(None))}
         if isinstance(compiler, Compiler):
             details["compiler"] = compiler.version
-        return [Device(self.name, "host", hardware.processor, problem, details, alone=True)]
+        return Device(self.name, "host", hardware.processor, problem, details, alone=True)
 
     def devices_beside(self) -> Sequence[Device]:
         """Return none: the host is the processor of other backends, which use it better."""
         return ()
 
+    def own_memory(self, device: Device) -> int:
+        """Return 64 for runners, which are other processes, 0 for the host."""
+        return ALIGNMENT if isinstance(device, RunnerDevice) else 0
+
     def items_at_once(self, threads: int | None) -> int:
         """Return one item for each thread."""
         return self._threads(threads)
 
-    def compile(self, segment: Segment, buffers: Sequence[BufferSpec], threads: int | None) -> HostScriptSegment:
+    def compile(self, segment: Segment, buffers: Sequence[BufferSpec], threads: int | None) -> Runnable:
         """Return the segment with its scripts compiled. Raises CnnrtError where that fails."""
+        device = segment.device
+        if isinstance(device, RunnerDevice):
+            from cnnrt_backend_renderscript.runner_segment import RunnerSegment
+
+            if device.toolchain is None or device.transport is None:
+                raise CnnrtError(f"{device.title} cannot be used: {device.problem}")
+            return RunnerSegment(segment, buffers, threads, device.toolchain, device.transport, checked=self._checked)
+
         from cnnrt_backend_renderscript.host_segment import HostScriptSegment
 
         compiler = self._compiler or find_compiler()

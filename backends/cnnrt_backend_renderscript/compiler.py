@@ -42,16 +42,18 @@ class Compiler:
     version: str
     zig: bool = False
 
-    def build(self, sources: Sequence[tuple[str, str]], arguments: Sequence[str], what: str) -> bytes:
-        """Return the file that is compiled and linked from sources (file name, text) with further arguments.
+    def build(self, sources: Sequence[tuple[str, str | bytes]], arguments: Sequence[str], what: str) -> bytes:
+        """Return the file that is compiled and linked from sources (file name, content) with further arguments.
+
+        C files (`.c`) are compiled, object files (`.o`) linked; others are there to be included.
 
         Raises CnnrtError with the compiler's first complaints; `what` says what was to be built.
         """
         with tempfile.TemporaryDirectory(prefix="cnnrt-") as folder:
             files: list[str] = []
-            for name, text in sources:
-                (Path(folder) / name).write_text(text, encoding="utf-8")
-                files += [name] if name.endswith(".c") else []
+            for name, content in sources:
+                (Path(folder) / name).write_bytes(content if isinstance(content, bytes) else content.encode())
+                files += [name] if name.endswith((".c", ".o")) else []
             out = Path(folder) / "built"
             command = [*self.command, *arguments, *files, "-o", str(out), "-lm", "-pthread"]
             try:
@@ -66,17 +68,30 @@ class Compiler:
             return out.read_bytes()
 
 
+NOT_FOUND = 'no clang was found: install clang-14 or newer, or pip install "cnnrt[renderscript]", which brings one'
+
+
 def find_compiler() -> Compiler | str:
     """Return the compiler, or why there is none and what to install."""
+    return find_clang() or find_zig() or NOT_FOUND
+
+
+def find_clang() -> Compiler | None:
+    """Return clang, if there is one."""
     for program in _programs():
         found = shutil.which(program)
         if found and (version := _version((found,), _stamp(found))):
             return Compiler((found,), version)
+    return None
+
+
+def find_zig() -> Compiler | None:
+    """Return the compiler of the ziglang wheel, if that is installed."""
     if find_spec("ziglang") is not None:
         command = (sys.executable, "-m", "ziglang", "cc")
         if version := _version(command, ""):
             return Compiler(command, f"zig cc, {version}", zig=True)
-    return 'no clang was found: install clang-14 or newer, or pip install "cnnrt[renderscript]", which brings one'
+    return None
 
 
 def _programs() -> Sequence[str]:

@@ -94,7 +94,7 @@ def host_arguments(compiler: Compiler) -> tuple[str, ...]:
     return (*BASE, "-shared", "-mcpu=native" if compiler.zig else "-march=native")
 
 
-def built(sources: Sequence[tuple[str, str]], arguments: Sequence[str], compiler: Compiler, what: str) -> bytes:
+def built(sources: Sequence[tuple[str, str | bytes]], arguments: Sequence[str], compiler: Compiler, what: str) -> bytes:
     """Return what a compiler makes of sources: known in this process, kept on disk, or built now. Raises CnnrtError."""
     key = hashlib.sha256(
         repr((compiler.command, compiler.version, _processor(), sources, arguments)).encode()
