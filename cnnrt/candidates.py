@@ -34,17 +34,18 @@ def find_candidates(
 ) -> Candidates:
     """Return the candidates for a call. `quarantine` tells why a kernel must not be used on a device; empty: it may."""
     layer = call.layer.type
+    known = host.kernels({device.backend for device in devices})
     able: list[Candidate] = []
     reasons: list[str] = []
     quarantined: list[str] = []
     for device in devices:
-        kernels = [k for k in host.kernels().values() if k.layer.lower() == layer.lower()]
+        kernels = [k for k in known.values() if k.layer.lower() == layer.lower()]
         own = [k for k in kernels if k.backend == device.backend]
         if not own:
             reasons.append(f"{device.backend} has no kernel for {layer}")
         reasons += [
             f"{device.backend}/{name}: {text}"
-            for (of_layer, backend, name), text in host.kernels().collisions.items()
+            for (of_layer, backend, name), text in known.collisions.items()
             if (of_layer, backend) == (layer.lower(), device.backend)
         ]
         for kernel in own:

@@ -70,7 +70,9 @@ def cnnrt_kernels() -> Sequence[Kernel]:
     """Return kernels for any layer on any backend. Kinds `layer` and `backend`.
 
     Called once, when the first Net is made. Kernels for a backend that is not installed are ignored. Two kernels of
-    one (layer, backend, name) are an error that names both distributions; different names compete.
+    one (layer, backend, name) are an error that names both distributions; different names compete. A module whose
+    kernels are for some backends alone may state them, as `kernels_for = ("threaded",)`: then the hook is called when
+    one of these is to compute, and code that nobody runs takes no memory.
 
         @hookimpl
         def cnnrt_kernels():

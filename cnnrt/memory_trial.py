@@ -49,7 +49,7 @@ class Growth:
     - `peak`: the most that was resident beyond the base while the network was made, prepared and run: pages of the
       process's own and of mapped files. `own_peak`: the most that its own pages grew, as sampled; `file`: what
       pages of mapped files had grown by at the end.
-    - `milliseconds` of each call; `digest` of the outputs; `planned`: `net.plan.memory` as plain values.
+    - `milliseconds` of each call; `checksum` of the outputs (CRC-32); `planned`: `net.plan.memory` as plain values.
     - `refused`: the error that the network was refused with, empty: it ran.
     """
 
@@ -59,7 +59,7 @@ class Growth:
     own_peak: int
     file: int
     milliseconds: tuple[float, ...] = ()
-    digest: str = ""
+    checksum: int = 0
     planned: Mapping[str, Any] = attrs.field(factory=dict)
     refused: str = ""
 
@@ -95,7 +95,7 @@ def measure_growth(trial: Trial, limit: Callable[[int], None] | None = None) -> 
         own_peak=max(sampled.peak, after.anonymous) - base.anonymous,
         file=after.file - base.file,
         milliseconds=tuple(answer.get("milliseconds", ())),
-        digest=answer.get("digest", ""),
+        checksum=answer.get("checksum", 0),
         planned=answer.get("planned", {}),
         refused=answer.get("refused", ""),
     )

@@ -5,12 +5,12 @@ NumPy and the inputs are there at "bare", the code of the backend at "base", the
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 import sys
 import time
 import warnings
+import zlib
 from typing import Any
 
 import numpy as np
@@ -47,7 +47,7 @@ def run(told: dict[str, Any]) -> dict[str, Any]:
     say("base")
 
     warnings.simplefilter("ignore", MemoryCeilingWarning)
-    digest = hashlib.sha256()
+    checksum = 0
     times = []
     try:
         with Net(told["netfile"], **options) as net:
@@ -56,11 +56,11 @@ def run(told: dict[str, Any]) -> dict[str, Any]:
                 results = net.compute(inputs)
                 times.append((time.perf_counter() - started) * 1e3)
             for result in results.values() if isinstance(results, dict) else [results]:
-                digest.update(result.tobytes())
+                checksum = zlib.crc32(np.ascontiguousarray(result), checksum)
             planned = {**attrs.asdict(net.plan.memory), "peak": net.plan.memory.peak}
     except CnnrtError as error:
         return {"refused": str(error)}
-    return {"milliseconds": times, "digest": digest.hexdigest(), "planned": planned}
+    return {"milliseconds": times, "checksum": checksum, "planned": planned}
 
 
 if __name__ == "__main__":

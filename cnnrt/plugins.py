@@ -9,10 +9,12 @@ from __future__ import annotations
 import functools
 import threading
 import traceback
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
+import attrs
 import pluggy
 
 from cnnrt import hookspecs
@@ -40,6 +42,7 @@ class PluginHost:
         renew_after_fork(self)
         self._entry_points = entry_points
         self._loaded: set[str] = set()
+        self._deferred: list[_DeferredKernels] = []
         self._called: set[tuple[int, str]] = set()
         self._found: Sequence[tuple[metadata.EntryPoint, PluginRecord]] | None = None
         self._layers: Registry[type[Layer]] = Registry()
@@ -63,10 +66,14 @@ class PluginHost:
         self._load("backend")
         return self._backends
 
-    def kernels(self) -> Registry[Kernel]:
-        """Return the kernels of all plugins by (lower-case layer type, backend, kernel name)."""
+    def kernels(self, backends: Iterable[str] | None = None) -> Registry[Kernel]:
+        """Return the kernels of all plugins by (lower-case layer type, backend, kernel name).
+
+        `backends`: those that are asked about; kernels for others may be missing, and their code not loaded.
+        """
         self._load("layer")
         self._load("backend")
+        self._load_deferred(backends)
         return self._kernels
 
     def importers(self) -> Registry[Importer]:
@@ -88,6 +95,7 @@ class PluginHost:
         """Return what is known of every plugin, after loading all kinds; unknown kinds are listed with the reason."""
         for kind in HOOKS_OF_KIND:
             self._load(kind)
+        self._load_deferred(None)
         return tuple(sorted((record for _, record in self._find()), key=lambda r: (r.kind, r.name, r.distribution)))
 
     def collisions(self) -> tuple[str, ...]:
@@ -107,20 +115,35 @@ class PluginHost:
             if kind in self._loaded:
                 return
             self._loaded.add(kind)
-            failures = []
-            for point, record in self._find():
-                if record.kind != kind or record.problem:
-                    continue
-                try:
-                    self._load_one(point, record)
-                except (Exception, SystemExit) as error:
-                    record.problem = (
-                        str(error) if isinstance(error, PluginError) else f"{type(error).__name__}: {error}"
-                    )
-                    record.traceback = traceback.format_exc()
-                    failures.append(f"plugin {point.name!r} of {record.origin} was left out: {record.problem}")
-        for message in failures:  # only now that all are loaded: a warning may have been made an error
-            warn_caller(message, PluginWarning)
+            failures = [
+                self._attempt(point, record, partial(self._load_one, point, record))
+                for point, record in self._find()
+                if record.kind == kind and not record.problem
+            ]
+        _warn(failures)
+
+    def _load_deferred(self, backends: Iterable[str] | None) -> None:
+        """Call the hooks for kernels that were left for when one of their backends is asked about; None: now."""
+        if not self._deferred:
+            return
+        with self._lock:
+            asked = None if backends is None else set(backends)
+            due = [d for d in self._deferred if asked is None or asked & d.backends]
+            self._deferred = [d for d in self._deferred if d not in due]
+            failures = [
+                self._attempt(d.point, d.record, partial(self._add, d.record, d.plugin, ["cnnrt_kernels"])) for d in due
+            ]
+        _warn(failures)
+
+    def _attempt(self, point: metadata.EntryPoint, record: PluginRecord, action: Callable[[], None]) -> str:
+        """Return how an action on a plugin failed, which its record has then as well; empty: it did not."""
+        try:
+            action()
+        except (Exception, SystemExit) as error:
+            record.problem = str(error) if isinstance(error, PluginError) else f"{type(error).__name__}: {error}"
+            record.traceback = traceback.format_exc()
+            return f"plugin {point.name!r} of {record.origin} was left out: {record.problem}"
+        return ""
 
     def _load_one(self, point: metadata.EntryPoint, record: PluginRecord) -> None:
         plugin = point.load()
@@ -133,6 +156,14 @@ class PluginHost:
             raise PluginError(f"it {stated}; this cnnrt has plugin_api {known}: update one of the two")
         self._register(plugin, f"{point.name} ({record.distribution})")
         hooks = HOOKS_OF_KIND[record.kind]
+        backends = getattr(plugin, "kernels_for", None)
+        if backends is not None and "cnnrt_kernels" in hooks:
+            self._deferred.append(_DeferredKernels(point, record, plugin, _names_of_backends(backends)))
+            hooks = tuple(hook for hook in hooks if hook != "cnnrt_kernels")
+        self._add(record, plugin, hooks)
+
+    def _add(self, record: PluginRecord, plugin: object, hooks: Sequence[str]) -> None:
+        """Call hooks on a plugin and add what they return."""
         provided = [self._described(hook, value) for hook in hooks for value in self._call(hook, plugin)]
         for registry, key, value, what, shown in provided:  # all that a plugin has, or nothing
             registry.add(key, value, record.origin, what)
@@ -192,6 +223,29 @@ class PluginHost:
             return self._meters, value.name, value, f"meter {value.name!r}", value.name
         _expect(hook, value, Importer)
         return self._importers, value.name, value, f"importer {value.name!r}", value.name
+
+
+@attrs.frozen(eq=False)
+class _DeferredKernels:
+    """A plugin whose kernels are for these backends alone: it is asked for them when one of these is used."""
+
+    point: metadata.EntryPoint
+    record: PluginRecord
+    plugin: object
+    backends: frozenset[str]
+
+
+def _names_of_backends(stated: object) -> frozenset[str]:
+    if isinstance(stated, str) or not isinstance(stated, Iterable) or not all(isinstance(s, str) for s in stated):
+        raise PluginError(f'kernels_for is {stated!r}; expected names of backends, as in ("sequential",)')
+    return frozenset(stated)
+
+
+def _warn(failures: Iterable[str]) -> None:
+    """Warn of each failure; only when all plugins are loaded, since a warning may have been made an error."""
+    for message in failures:
+        if message:
+            warn_caller(message, PluginWarning)
 
 
 def _expect(hook: str, value: object, base: type[object]) -> None:

@@ -86,7 +86,7 @@ def _placed_reorder(node: Node, call: LayerCall, devices: Sequence[Device], host
     why = f"{source.layout} is given, {target.layout} is taken"
     if same_bytes(source, target):
         return Placed(node, call, CORE, None, f"{why}: the same values in the same order")
-    able = [kernel for kernel in host.kernels().values() if kernel.layer == Reorder.type]
+    able = [kernel for kernel in host.kernels({d.backend for d in devices}).values() if kernel.layer == Reorder.type]
     for device in devices:
         for kernel in able:
             if kernel.backend == device.backend and kernel.can_run(call, device) is True:

@@ -6,6 +6,7 @@ import os
 import threading
 from collections import Counter
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import attrs
 
@@ -16,8 +17,10 @@ from cnnrt_backend_opencl.discovery import ALIGNMENT, Found, find_devices, only_
 from cnnrt_backend_opencl.driver import Driver
 from cnnrt_backend_opencl.failures import OpenCLFailure
 from cnnrt_backend_opencl.limits import limits_of
-from cnnrt_backend_opencl.segment import OpenCLSegment
 from cnnrt_backend_opencl.session import Session, forked
+
+if TYPE_CHECKING:
+    from cnnrt_backend_opencl.segment import OpenCLSegment
 
 MOST_LOSSES = 3
 """Times that a device may be lost without computing anything in between."""
@@ -61,6 +64,8 @@ class OpenCLBackend(Backend):
 
     def compile(self, segment: Segment, buffers: Sequence[BufferSpec], threads: int | None) -> OpenCLSegment:
         """Return the segment with all programs built. `threads` is the driver's affair."""
+        from cnnrt_backend_opencl.segment import OpenCLSegment  # here: devices are asked for by all, this by few
+
         session = self.session(segment.device)
         try:
             return OpenCLSegment(segment, buffers, session, self._lost)

@@ -6,9 +6,7 @@ stale. A file that is damaged, cut short or of another user is as good as none, 
 
 from __future__ import annotations
 
-import hashlib
 import os
-import secrets
 import stat
 from contextlib import suppress
 from pathlib import Path
@@ -25,6 +23,8 @@ BOUND = 256 << 20
 
 def program_key(source: str, options: str, device: str, version: str) -> str:
     """Return what tells a program from others."""
+    import hashlib  # here: OpenSSL takes megabytes
+
     return hashlib.sha256("\0".join((source, options, device, version)).encode()).hexdigest()
 
 
@@ -56,7 +56,7 @@ def keep_binary(key: str, binary: bytes) -> None:
     folder = cache_folder(FOLDER)
     if folder is None or not binary or len(binary) > MOST_BYTES:
         return
-    beside = folder / f".{key}.{secrets.token_hex(8)}.part"
+    beside = folder / f".{key}.{os.urandom(8).hex()}.part"
     with suppress(OSError):
         try:
             beside.write_bytes(MAGIC + _digest(key, binary) + binary)
@@ -67,6 +67,8 @@ def keep_binary(key: str, binary: bytes) -> None:
 
 
 def _digest(key: str, content: bytes) -> bytes:
+    import hashlib
+
     return hashlib.sha256(key.encode() + content).digest()
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -68,7 +68,7 @@ def one_item(large: Path) -> Growth:
 
 def test_the_network_computes_in_the_measured_process_what_it_computes_here(large: Path, one_item: Growth) -> None:
     here = Net(large, execution_mode="sequential").compute(values((1, 3, 64, 64)))
-    assert one_item.digest == hashlib.sha256(here.tobytes()).hexdigest()
+    assert one_item.checksum == zlib.crc32(here)
     assert len(one_item.milliseconds) == 2
 
 

@@ -254,6 +254,53 @@ def test_a_kind_is_loaded_when_it_is_asked_for_and_once() -> None:
     assert loads() == {"layer": 1, "backend": 1, "importer": 1}
 
 
+def for_toys_alone(kernels: Any, backends: Any = ("toy",)) -> types.ModuleType:
+    module = plugin(cnnrt_backends=lambda: [ToyBackend()], cnnrt_kernels=kernels)
+    module.kernels_for = backends  # type: ignore[attr-defined]
+    return module
+
+
+def test_kernels_for_a_backend_are_loaded_when_it_is_asked_about() -> None:
+    calls = []
+
+    def kernels() -> list[ToyKernel]:
+        calls.append("kernels")
+        return [ToyKernel("Double")]
+
+    host = host_of(entry_point("backend.x", for_toys_alone(kernels)))
+    assert list(host.backends()) == ["toy"]
+    assert list(host.kernels(["another"])) == calls == []
+    for _ in range(2):
+        assert list(host.kernels(["toy", "another"])) == [("double", "toy", "toy")]
+        assert list(host.kernels()) == [("double", "toy", "toy")]
+    assert calls == ["kernels"]
+
+
+def test_listings_have_the_kernels_that_nobody_asked_for() -> None:
+    host = host_of(entry_point("backend.x", for_toys_alone(lambda: [ToyKernel("Double")])))
+    host.backends()
+    (record,) = host.records()
+    assert record.provides == ["toy", "Double/toy"]
+
+
+def test_kernels_that_fail_when_they_are_asked_for_leave_the_backend_and_are_reported() -> None:
+    def kernels() -> list[ToyKernel]:
+        raise RuntimeError("no such library")
+
+    host = host_of(entry_point("backend.x", for_toys_alone(kernels)))
+    assert list(host.backends()) == ["toy"]
+    with pytest.warns(PluginWarning, match=r"backend\.x.*no such library"):
+        assert list(host.kernels(["toy"])) == []
+    assert "no such library" in host.records()[0].problem
+
+
+@pytest.mark.parametrize("stated", ["toy", 3, (1, 2)])
+def test_kernels_for_what_is_no_list_of_names_is_an_error_of_the_plugin(stated: Any) -> None:
+    host = host_of(entry_point("backend.x", for_toys_alone(list, stated)))
+    with pytest.warns(PluginWarning, match="expected names of backends"):
+        host.backends()
+
+
 def test_one_module_may_serve_several_kinds_and_names() -> None:
     calls = []
 
