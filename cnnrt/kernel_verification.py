@@ -83,6 +83,15 @@ def verify_segments(
     return faults
 
 
+def unverified(segments: Iterable[Segment], store: Store) -> bool:
+    """Tell whether a compiled kernel among these was not verified for its call."""
+    return any(
+        step.kernel.compiled and not _passed(step.kernel, segment.device, step.call, store)
+        for segment in segments
+        for step in segment.steps
+    )
+
+
 def verify(
     kernel: Kernel,
     backend: Backend,

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 import tempfile
 import threading
 from collections.abc import Callable, Mapping
@@ -21,6 +20,7 @@ from typing import Any, Self
 import attrs
 import numpy as np
 
+from cnnrt.child_python import child_command, child_environment
 from cnnrt.errors import CnnrtError
 from cnnrt.process_memory import ProcessMemory, forget_peak, memory_of
 from netfile_spec import InputBlock, NetFile, layer, write_model
@@ -112,10 +112,9 @@ class _Subject:
             "calls": trial.calls,
             "one_layer": str(one_layer),
         }
-        command = [sys.executable, "-m", "cnnrt.memory_trial_process", json.dumps(told)]
-        self._process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-        )
+        pipe = subprocess.PIPE
+        command, environment = child_command("cnnrt.memory_trial_process", json.dumps(told)), child_environment()
+        self._process = subprocess.Popen(command, env=environment, stdin=pipe, stdout=pipe, stderr=pipe, text=True)
 
     @property
     def number(self) -> int:

@@ -56,7 +56,7 @@ def run(told: dict[str, Any]) -> dict[str, Any]:
                 results = net.compute(inputs)
                 times.append((time.perf_counter() - started) * 1e3)
             for result in results.values() if isinstance(results, dict) else [results]:
-                checksum = zlib.crc32(np.ascontiguousarray(result), checksum)
+                checksum = zlib.crc32(result.tobytes(), checksum)
             planned = {**attrs.asdict(net.plan.memory), "peak": net.plan.memory.peak}
     except CnnrtError as error:
         return {"refused": str(error)}

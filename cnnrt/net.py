@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import threading
 import time
@@ -22,6 +23,7 @@ from cnnrt.executor import Prepared
 from cnnrt.graph import Graph, GraphInput
 from cnnrt.graph_builder import build_graph
 from cnnrt.inputs import check_inputs, check_shapes
+from cnnrt.kernel_verification import unverified
 from cnnrt.layer import Array, Shape
 from cnnrt.loading import load_netfile
 from cnnrt.placement import Competition, choose_devices, competitions
@@ -199,6 +201,11 @@ class Net:
         last = self._last
         return self.prepare() if last is None else last.plan
 
+    def rehearse(self, shapes: Mapping[str, Shape], wanted: Sequence[str]) -> None:
+        """Find out whatever preparing needs to know and can remember, and prepare nothing; see `cnnrt.rehearsal`."""
+        with self._lock:
+            self._tuned_and_verified(shapes, wanted, lambda: False)
+
     def close(self) -> None:
         """Let go of weights and arenas; computing afterwards is an error. Closing twice is not."""
         with self._lock:
@@ -320,17 +327,46 @@ class Net:
         known = known or self._known(shapes)
         return plan_network(self.graph, shapes, wanted, self.settings, self._weights, self._host, known)
 
-    def _tuned_and_verified(self, shapes: Mapping[str, Shape], wanted: Sequence[str]) -> Planned:
-        """Return a plan after measuring what is not known, if that is asked for, and verifying what it uses."""
+    def _tuned_and_verified(
+        self, shapes: Mapping[str, Shape], wanted: Sequence[str], elsewhere: Callable[[], bool]
+    ) -> Planned:
+        """Return a plan after measuring what is not known, if that is asked for, and verifying what it uses.
+
+        `elsewhere` lets another process do so first, and tells whether it did.
+        """
         known = self._known(shapes)
         if self.settings.auto_tuning:
-            from cnnrt.tuning.network import tune_network
+            from cnnrt.tuning.network import tune_network, tuning_left
 
             rivals = self._competitions(shapes, wanted, known)
             rivals = [rival for rival in rivals if rival.node.name not in self.settings.pinned]
-            note = tune_network(rivals, self._host, known, self.settings, self._held_bytes())
+            if tuning_left(rivals, known) and elsewhere():
+                known.store.refresh()
+                note = tuning_left(rivals, known)
+            else:
+                note = tune_network(rivals, self._host, known, self.settings, self._held_bytes())
             known = attrs.evolve(known, notes=(note,) if note else ())
-        return plan_verified(lambda: self._planned(shapes, wanted, known), self.settings, self._host, known)
+
+        def planned() -> Planned:
+            found = self._planned(shapes, wanted, known)
+            if unverified(found.segments, known.store) and elsewhere():
+                known.store.refresh()
+            return found
+
+        return plan_verified(planned, self.settings, self._host, known)
+
+    def _rehearsal(self, shapes: Mapping[str, Shape], wanted: Sequence[str]) -> Callable[[], bool]:
+        """Return what lets a child find out what is not known, once, and tells whether it did: under a ceiling only."""
+        # A child sees what is installed, not a host that was made for this Net.
+        possible = self.settings.allocated_ram is not None and self._host is plugin_host()
+
+        @functools.cache
+        def elsewhere() -> bool:
+            from cnnrt.rehearsal import rehearse
+
+            return possible and rehearse(self.netfile, self.root, self.settings, shapes, wanted)
+
+        return elsewhere
 
     def _prepare(self, shapes: Mapping[str, Shape], wanted: Sequence[str]) -> Prepared:
         key = (tuple(shapes.items()), tuple(wanted))
@@ -340,7 +376,11 @@ class Net:
             prepared = self._prepared.get(key)
             if prepared is None:
                 try:
-                    prepared = compile_planned(self._tuned_and_verified(shapes, wanted), self.settings, self._host)
+                    prepared = compile_planned(
+                        self._tuned_and_verified(shapes, wanted, self._rehearsal(shapes, wanted)),
+                        self.settings,
+                        self._host,
+                    )
                 except DeviceMemoryError:
                     raise
                 except MemoryError as error:

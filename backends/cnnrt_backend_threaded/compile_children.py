@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import json
-import os
 import queue
 import subprocess
-import sys
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
-from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 import attrs
 
+from cnnrt.child_python import child_command, child_environment
 from cnnrt_backend_threaded.code_image import CodeImage, ImageFileError, from_file
 from cnnrt_backend_threaded.compile_worker import ANSWER, REQUEST
 from cnnrt_backend_threaded.processor_target import Target
@@ -25,12 +23,6 @@ Child = subprocess.Popen[bytes]
 
 class CompileFailure(Exception):
     """A child gave no image: it is gone, could not compile the module, or nobody could be sent to ask it."""
-
-
-def children_possible() -> bool:
-    """Tell whether the program that runs is a Python that can run a module; an application may be something else."""
-    name = Path(sys.executable or "").name.lower()
-    return name.startswith(("python", "pypy")) and not getattr(sys, "frozen", False)
 
 
 class CompileChildren:
@@ -82,10 +74,8 @@ class CompileChildren:
 
 
 def _start() -> Child:
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
-    command = [sys.executable, "-m", "cnnrt_backend_threaded.compile_worker"]
-    pipe = subprocess.PIPE
-    return subprocess.Popen(command, env=environment, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL)
+    command, pipe = child_command("cnnrt_backend_threaded.compile_worker"), subprocess.PIPE
+    return subprocess.Popen(command, env=child_environment(), stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL)
 
 
 def _ask(child: Child, text: str, target: Target, names: Sequence[str]) -> CodeImage:

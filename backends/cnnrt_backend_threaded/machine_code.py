@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
+from cnnrt.child_python import children_possible
 from cnnrt_backend_threaded.code_cache import keep, map_cached, map_image
 from cnnrt_backend_threaded.code_image import CodeImage
 from cnnrt_backend_threaded.code_key import code_key
@@ -65,7 +66,7 @@ def compile_ahead(requests: Iterable[CodeRequest], processes: int) -> None:
 
     What cannot be written or compiled is passed over: `function_addresses` tells why.
     """
-    from cnnrt_backend_threaded.compile_children import CompileChildren, CompileFailure, children_possible
+    from cnnrt_backend_threaded.compile_children import CompileChildren, CompileFailure
 
     with _lock:
         missing = [request for request in requests if _known(request) is None]

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import functools
+from contextlib import suppress
 
 import attrs
 
+from cnnrt.cache_folder import cache_folder
+from cnnrt.child_python import child_command, child_environment, children_possible
 from cnnrt.hardware import detect_hardware
 from cnnrt_backend_threaded.processor_target import Target
 from cnnrt_backend_threaded.target_memory import remember_target, remembered_target
@@ -38,7 +41,20 @@ def host_target() -> Target:
 
     Raises ImportError where llvmlite is not installed.
     """
-    return remembered_target() or remember_target(_ask_llvm())
+    return remembered_target() or remember_target(_ask_child() or _ask_llvm())
+
+
+def _ask_child() -> Target | None:
+    """Return what LLVM tells another process, so that this one need not load it; None where that is not possible."""
+    if not children_possible() or cache_folder("code") is None:  # asked at each start, a child would only take time
+        return None
+    import json
+    import subprocess
+
+    command = child_command("cnnrt_backend_threaded.target")
+    with suppress(OSError, ValueError, TypeError):
+        return Target(**json.loads(subprocess.run(command, env=child_environment(), capture_output=True).stdout))
+    return None
 
 
 def _ask_llvm() -> Target:
@@ -80,3 +96,9 @@ def forced_target(name: str) -> Target:
 def neon_target() -> Target:
     """Return any 64-bit Arm processor under Linux: code for it is compiled anywhere, and tested in an emulator."""
     return Target("aarch64-unknown-linux-gnu", "generic", "+neon", 128, 32)
+
+
+if __name__ == "__main__":
+    import json
+
+    print(json.dumps(attrs.asdict(_ask_llvm())))

@@ -14,7 +14,7 @@ from cnnrt.plugins import PluginHost
 from cnnrt.settings import Settings
 from cnnrt.tuning.knowledge import Knowledge
 from cnnrt.tuning.record import Record
-from cnnrt.tuning.tuner import Limits, Progress, tune, worth_trying
+from cnnrt.tuning.tuner import Limits, Progress, open_tasks, tune, worth_trying
 from cnnrt.weights import MIB
 
 
@@ -52,6 +52,12 @@ def tune_network(
     if note or any(known.record(rival.call, rival.candidates.able) for rival in rivals if rival.candidates.able):
         return note
     return "auto_tuning is on, but no kernel in use has anything to tune"
+
+
+def tuning_left(rivals: Sequence[Competition], known: Knowledge) -> str:
+    """Return a sentence where something is not measured yet (empty: nothing)."""
+    left = len(open_tasks(rivals, known))
+    return f"{left} layers run on the cost model's choice: they were not measured" if left else ""
 
 
 def tuned_layers(rivals: Sequence[Competition], known: Knowledge) -> list[Tuned]:

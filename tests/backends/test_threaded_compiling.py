@@ -13,11 +13,12 @@ import pytest
 
 pytest.importorskip("llvmlite", reason="the threaded backend needs llvmlite")
 
+from cnnrt.child_python import children_possible
 from cnnrt.layer_call import LayerCall
 from cnnrt.tensor import TensorType
 from cnnrt_backend_threaded import compile_children, compiler, machine_code
 from cnnrt_backend_threaded.code_image import from_file
-from cnnrt_backend_threaded.compile_children import CompileChildren, CompileFailure, children_possible
+from cnnrt_backend_threaded.compile_children import CompileChildren, CompileFailure
 from cnnrt_backend_threaded.compile_worker import ANSWER, REQUEST, serve
 from cnnrt_backend_threaded.compiler import compile_module
 from cnnrt_backend_threaded.emitter import Code
