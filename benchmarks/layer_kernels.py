@@ -23,6 +23,7 @@ from cnnrt.tensor import TensorType
 from cnnrt_layers import (
     ChannelShuffle,
     Crop,
+    Deconvolution,
     DepthToSpace,
     Pad,
     Permute,
@@ -45,6 +46,11 @@ class Work:
     weights: Mapping[str, Shape] = attrs.field(factory=dict)
 
 
+def _deconvolution(layer: Deconvolution, shape: Shape, outputs: int, kernel: int) -> Work:
+    weights = {"weight": (shape[1], outputs // layer.group, kernel, kernel), "bias": (outputs,)}
+    return Work(layer, (shape,), weights)
+
+
 WORK: Mapping[str, Work] = {
     "ChannelShuffle, ShuffleNet v1": Work(ChannelShuffle(group=3), ((16, 240, 28, 28),)),
     "ChannelShuffle, ShuffleNet v2": Work(ChannelShuffle(group=2), ((16, 116, 28, 28),)),
@@ -58,6 +64,15 @@ WORK: Mapping[str, Work] = {
     "SpaceToDepth, YOLO": Work(SpaceToDepth(block=2), ((4, 64, 26, 26),)),
     "StridedSlice, every other": Work(
         StridedSlice(axes=(2, 3), starts=(0, 0), ends=(2**31, 2**31), steps=(2, 2)), ((4, 64, 56, 56),)
+    ),
+    "Deconvolution 4×4, stride 2, GAN": _deconvolution(Deconvolution(stride=2, pad=1), (4, 256, 16, 16), 128, 4),
+    "Deconvolution 2×2, stride 2, U-Net": _deconvolution(Deconvolution(stride=2), (1, 256, 64, 64), 128, 2),
+    "Deconvolution 3×3, stride 2, style transfer": _deconvolution(
+        Deconvolution(stride=2, pad=1, output_pad=1), (1, 128, 64, 64), 64, 3
+    ),
+    "Deconvolution 16×16, stride 8, FCN": _deconvolution(Deconvolution(stride=8), (1, 21, 34, 34), 21, 16),
+    "Deconvolution 4×4, stride 2, depthwise": _deconvolution(
+        Deconvolution(stride=2, pad=1, group=64), (1, 64, 56, 56), 64, 4
     ),
 }
 

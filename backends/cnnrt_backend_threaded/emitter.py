@@ -30,7 +30,7 @@ class Code(ControlFlow):
         self.lanes = target.lanes
         self.vector = llvm.ir.VectorType(llvm.FLOAT, target.lanes)
         self._mask_type = llvm.ir.VectorType(llvm.BOOL, target.lanes)
-        self._constants: dict[bytes, Value] = {}
+        self._constants: dict[tuple[str, bytes], Value] = {}
 
     # ---- memory
 
@@ -138,13 +138,25 @@ class Code(ControlFlow):
     def table(self, values: Array) -> Value:
         """Return a pointer to constant float32 values that travel with the code."""
         data = np.ascontiguousarray(values, np.float32)
-        if data.tobytes() not in self._constants:
-            kind = llvm.ir.ArrayType(llvm.FLOAT, data.size)
-            place = llvm.ir.GlobalVariable(self._module, kind, f"table{len(self._constants)}")
+        return self._table(llvm.FLOAT, data.tobytes(), [float(v) for v in data.ravel()])
+
+    def index_table(self, values: Sequence[int]) -> Value:
+        """Return a pointer to constant indices that travel with the code."""
+        return self._table(llvm.I64, np.asarray(values, np.int64).tobytes(), [int(v) for v in values])
+
+    def load_index(self, pointer: Value, offset: Index) -> Value:
+        """Return one index from a table."""
+        return self.build.load(self.at(pointer, offset), align=8)
+
+    def _table(self, kind: Any, data: bytes, values: Sequence[float]) -> Value:
+        key = (str(kind), data)
+        if key not in self._constants:
+            array = llvm.ir.ArrayType(kind, len(values))
+            place = llvm.ir.GlobalVariable(self._module, array, f"table{len(self._constants)}")
             place.linkage, place.global_constant, place.align = "internal", True, 64
-            place.initializer = llvm.ir.Constant(kind, [llvm.FLOAT(float(v)) for v in data.ravel()])
-            self._constants[data.tobytes()] = place
-        return self.build.bitcast(self._constants[data.tobytes()], llvm.FLOATS)
+            place.initializer = llvm.ir.Constant(array, [kind(v) for v in values])
+            self._constants[key] = place
+        return self.build.bitcast(self._constants[key], llvm.ir.PointerType(kind))
 
     # ---- vectors
 
@@ -160,6 +172,10 @@ class Code(ControlFlow):
     def float_value(self, value: float) -> Value:
         """Return one float32, a constant."""
         return llvm.FLOAT(value)
+
+    def float_of(self, index: Index) -> Value:
+        """Return an index as one float32."""
+        return self.build.sitofp(as_value(index), llvm.FLOAT)
 
     def double_constant(self, value: float) -> Value:
         """Return a float64 vector, as many lanes as others, with the same number in all of them."""
@@ -202,8 +218,9 @@ class Code(ControlFlow):
         return self.build.call(self._intrinsic(name, kind, [kind] * 3), [a, b, c])
 
     def square_root(self, a: Value) -> Value:
-        """Return the square root, rounded correctly."""
-        return self.build.call(self._intrinsic(f"llvm.sqrt.v{self.lanes}f32", self.vector, [self.vector]), [a])
+        """Return the square root of a vector of float32 or float64, rounded correctly."""
+        bits = 32 if a.type == self.vector else 64
+        return self.build.call(self._intrinsic(f"llvm.sqrt.v{self.lanes}f{bits}", a.type, [a.type]), [a])
 
     def maximum(self, a: Value, b: Value) -> Value:
         """Return the larger values; what is not a number in either stays so, as in NumPy."""

@@ -9,6 +9,8 @@ from cnnrt_backend_threaded.concat import CopyRuns
 from cnnrt_backend_threaded.convolution_depthwise import DepthwiseConvolution
 from cnnrt_backend_threaded.convolution_direct import DirectConvolution
 from cnnrt_backend_threaded.convolution_winograd import WinogradFive, WinogradFour, WinogradThree, WinogradTwo
+from cnnrt_backend_threaded.deconvolution_depthwise import DepthwiseDeconvolution
+from cnnrt_backend_threaded.deconvolution_direct import DirectDeconvolution
 from cnnrt_backend_threaded.eltwise import Combine
 from cnnrt_backend_threaded.eltwise_broadcast import CombineBroadcast
 from cnnrt_backend_threaded.fully_connected import PanelProduct
@@ -16,6 +18,7 @@ from cnnrt_backend_threaded.lrn import NormaliseChannels, NormaliseWindows
 from cnnrt_backend_threaded.pooling import WindowPooling
 from cnnrt_backend_threaded.rearrangement import REARRANGEMENTS
 from cnnrt_backend_threaded.relu import Rectify
+from cnnrt_backend_threaded.resampling import InterpolateImages, ResizeImages
 from cnnrt_backend_threaded.softmax import Exponentials
 from cnnrt_backend_threaded.target import Machine
 
@@ -29,6 +32,10 @@ def threaded_kernels(machine: Machine | None = None) -> list[Kernel]:
         WinogradThree,
         WinogradFour,
         WinogradFive,
+        DirectDeconvolution,
+        DepthwiseDeconvolution,
+        ResizeImages,
+        InterpolateImages,
         WindowPooling,
         NormaliseChannels,
         NormaliseWindows,

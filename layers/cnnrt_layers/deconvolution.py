@@ -94,6 +94,10 @@ class Deconvolution(Layer):
         rows, columns = self.windows(inputs[0], weight)
         return ((images, outputs, rows.size, columns.size),)
 
+    def itemwise(self, inputs: Sequence[Shape]) -> bool:
+        """Return True: every image by itself."""
+        return True
+
     def flops(self, inputs: Sequence[Shape], outputs: Sequence[Shape], weights: Mapping[str, Shape]) -> int:
         """Return 2 for each weight that an input value spreads by; the bias is not counted."""
         return 2 * math.prod(inputs[0]) * math.prod(weights["weight"][1:])

@@ -79,6 +79,21 @@ class Interp(Layer):
             raise ShapeError(f"an image of {shape_text(inputs[0][2:])} cannot become one of {rows}×{columns} pixels")
         return ((*inputs[0][:2], rows, columns),)
 
+    def itemwise(self, inputs: Sequence[Shape]) -> bool:
+        """Return True: every image by itself."""
+        return True
+
+    def taps(self, inputs: Sequence[Shape]) -> tuple[Taps, Taps]:
+        """Return of which rows of the whole input, and of which columns, those of the output are made."""
+        rows, columns = self.sizes(inputs)
+        height, width = inputs[0][2:]
+        return self._taps(height, rows), self._taps(width, columns)
+
+    def _taps(self, size: int, places: int) -> Taps:
+        kept = size + self.pad_beg + self.pad_end
+        taps = linear_taps(kept, coordinates_of(kept, places, places / kept, "align_corners"))
+        return Taps(taps.places - self.pad_beg, taps.weights)
+
     def flops(self, inputs: Sequence[Shape], outputs: Sequence[Shape], weights: Mapping[str, Shape]) -> int:
         """Return 8 for each value: two values are weighed along each axis."""
         return 8 * math.prod(outputs[0])
@@ -92,13 +107,7 @@ class Interp(Layer):
         return 8 * images * channels * (height * width + 3 * between + 3 * rows * columns) + 8 * taps
 
     def reference(self, inputs: Sequence[Array], weights: Mapping[str, Array]) -> tuple[Array, ...]:
-        """Cut, then resample rows, then columns; shapes and dtypes as in `Layer.reference`."""
+        """Resample rows, then columns; shapes and dtypes as in `Layer.reference`."""
         x = inputs[0]
-        sizes = self.sizes([value.shape for value in inputs])
-        kept = x[:, :, *(slice(-self.pad_beg, size + self.pad_end) for size in x.shape[2:])]
-        along = [(axis, _aligned(kept.shape[axis], places)) for axis, places in zip((2, 3), sizes, strict=True)]
-        return (resample(kept, along).astype(x.dtype, copy=False),)
-
-
-def _aligned(size: int, places: int) -> Taps:
-    return linear_taps(size, coordinates_of(size, places, places / size, "align_corners"))
+        rows, columns = self.taps([value.shape for value in inputs])
+        return (resample(x, [(2, rows), (3, columns)]).astype(x.dtype, copy=False),)

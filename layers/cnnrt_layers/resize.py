@@ -98,6 +98,10 @@ class Resize(Layer):
             return False
         return self.sizes(inputs) == inputs[0][2:] and set(self.scale) <= {1.0}
 
+    def itemwise(self, inputs: Sequence[Shape]) -> bool:
+        """Return True: every image by itself."""
+        return True
+
     def taps(self, inputs: Sequence[Shape]) -> tuple[Taps, Taps]:
         """Return of which rows, and of which columns, those of the output are made."""
         rows, columns = self.sizes(inputs)

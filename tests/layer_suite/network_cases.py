@@ -9,7 +9,19 @@ import numpy as np
 
 from cnnrt.layer import Layer, Shape
 from cnnrt.testing.case import Case, make_case
-from cnnrt_layers import LRN, Accuracy, BatchNorm, Concat, Convolution, Eltwise, FullyConnected, Pooling, ReLU, Softmax
+from cnnrt_layers import (
+    LRN,
+    Accuracy,
+    BatchNorm,
+    Concat,
+    Convolution,
+    Deconvolution,
+    Eltwise,
+    FullyConnected,
+    Pooling,
+    ReLU,
+    Softmax,
+)
 
 
 @attrs.frozen
@@ -43,6 +55,13 @@ def convolution(
     return NetworkCase(layer, (input_shape,), weight_shapes, folded)
 
 
+def deconvolution(
+    layer: Deconvolution, input_shape: Shape, filters: int, kernel: int, folded: tuple[Layer, ...] = ()
+) -> NetworkCase:
+    weight_shapes = {"weight": (input_shape[1], filters // layer.group, kernel, kernel), "bias": (filters,)}
+    return NetworkCase(layer, (input_shape,), weight_shapes, folded)
+
+
 def fully_connected(images: int, features: int, outputs: int) -> NetworkCase:
     weight_shapes = {"weight": (outputs, features), "bias": (outputs,)}
     return NetworkCase(FullyConnected(), ((images, features),), weight_shapes, RELU)
@@ -64,6 +83,12 @@ NETWORK_CASES: Mapping[str, NetworkCase] = {
     "MobileNet conv2_1/dw": convolution(Convolution(pad=1, group=32), (2, 32, 112, 112), 32, 3, RELU),
     "MobileNet conv2_2/dw": convolution(Convolution(pad=1, stride=2, group=64), (1, 64, 112, 112), 64, 3),
     "DeepLab fc6, a part": convolution(Convolution(pad=12, dilation=12), (1, 64, 41, 41), 32, 3),
+    "DCGAN conv3": deconvolution(Deconvolution(stride=2, pad=1), (2, 128, 8, 8), 72, 4, RELU),
+    "U-Net up": deconvolution(Deconvolution(stride=2), (1, 64, 27, 20), 40, 2),
+    "style transfer up": deconvolution(Deconvolution(stride=2, pad=1, output_pad=1, group=2), (1, 64, 31, 33), 32, 3),
+    "FCN upscore, a part": deconvolution(Deconvolution(stride=8), (1, 21, 9, 9), 21, 16),
+    "dilated upsampling": deconvolution(Deconvolution(stride=(3, 2), dilation=2, pad=3), (1, 40, 20, 21), 20, 3),
+    "bilinear upsampling": deconvolution(Deconvolution(stride=2, pad=1, group=70), (1, 70, 28, 28), 70, 4),
     "AlexNet pool1": without_weights(Pooling(kernel_size=3, stride=2), (2, 96, 55, 55)),
     "GoogLeNet pool1": without_weights(Pooling(kernel_size=3, stride=2), (1, 64, 112, 112)),
     "CIFAR-10 pool2": without_weights(Pooling(pool="ave", kernel_size=3, stride=2), (16, 32, 16, 16)),
