@@ -17,6 +17,7 @@ axes.
     regions.py       concatenation, padding, slices, reductions, softmax
     strided.py       slices with masks
     spaced.py        convolutions with gaps that are written as three operators
+    graph_rules.py   rules that graphs of TensorFlow and TFLite share
     operands.py      all of these for operands that may be constants, or sizes that a graph computes with
     joining.py       layers that become a part of the layer before: biases, chains of factors, limits, pads
     finishing.py     the network as an ImportedModel

@@ -10,10 +10,10 @@ The way from a file to a model, module by module:
     tensor_bundle.py     the variables beside a SavedModel
     variables.py         which of them belongs to which node
     nodes.py             one node: its name in messages, its attributes with their types
-    operands.py          what goes into a rule
+    sliding.py           strides, dilations and padding of a node
     window_rules.py      convolutions and poolings
     value_rules.py       arithmetic, activations, normalisation, products with matrices
-    arranging_rules.py   reshapes, slices, concatenation, reductions, arithmetic with shapes
+    arranging_rules.py   what graph_rules.py of cnnrt.channels_last needs options for, and more
     supported.py         the table of all operators, and advice for those that are missing
     walk.py              the nodes that the outputs need, one after the other, by the rules
 """

@@ -6,13 +6,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from cnnrt.channels_last import operands, regions
+from cnnrt.channels_last import graph_rules, operands, regions
 from cnnrt.channels_last.constants import MOST_VALUES, Constant, constant_of
-from cnnrt.channels_last.operands import failed
+from cnnrt.channels_last.graph_rules import Context, Operand, Result
 from cnnrt.channels_last.strided import Masks
 from cnnrt.channels_last.values import FAILED, Flow
 from cnnrt_import_tensorflow.nodes import Node
-from cnnrt_import_tensorflow.operands import Context, Operand, Result
 from cnnrt_import_tensorflow.tensors import KINDS
 
 _REDUCTIONS = {"Max": "max", "Mean": "mean", "Min": "min", "Prod": "prod", "Sum": "sum"}
@@ -42,11 +41,6 @@ def cast(context: Context, node: Node, inputs: Sequence[Operand]) -> Result:
     return given
 
 
-def shape_of(context: Context, node: Node, inputs: Sequence[Operand]) -> Result:
-    """Shape: sizes, of which the batch is unknown."""
-    return operands.sizes_of(context.net, node.place, inputs[0])
-
-
 def reshape(context: Context, node: Node, inputs: Sequence[Operand]) -> Result:
     """Reshape, which must keep the items of a batch apart."""
     return operands.reshape(context.net, node.place, inputs[0], inputs[1], context.batch)
@@ -56,18 +50,6 @@ def squeeze(context: Context, node: Node, inputs: Sequence[Operand]) -> Result:
     """Squeeze: axes of size 1 are dropped."""
     axes = node.integers("squeeze_dims") or node.integers("axis")
     return operands.squeeze(context.net, node.place, inputs[0], axes)
-
-
-def expand(context: Context, node: Node, inputs: Sequence[Operand]) -> Result:
-    """ExpandDims: an axis of size 1 is added."""
-    axes = context.numbers(node, inputs[1], "its axis")
-    return operands.expand(context.net, node.place, inputs[0], axes[0]) if axes else FAILED
-
-
-def transpose(context: Context, node: Node, inputs: Sequence[Operand]) -> Result:
-    """Transpose: of computed values nothing moves before something depends on it."""
-    axes = context.numbers(node, inputs[1], "its order of axes")
-    return FAILED if axes is None else operands.transpose(context.net, node.place, inputs[0], axes)
 
 
 def join(context: Context, node: Node, inputs: Sequence[Operand]) -> Result:
@@ -82,81 +64,6 @@ def pack(context: Context, node: Node, inputs: Sequence[Operand]) -> Result:
     return operands.stack(context.net, node.place, inputs, node.integer("axis", 0))
 
 
-def slice_strided(context: Context, node: Node, inputs: Sequence[Operand]) -> Result:
-    """StridedSlice: of sizes one or some of them, of values a region."""
-    starts, ends, steps = (context.numbers(node, i, "where it cuts") for i in inputs[1:4])
-    if starts is None or ends is None or steps is None or failed(inputs):
-        return FAILED
-    kinds = ("begin", "end", "ellipsis", "new_axis", "shrink_axis")
-    masks = Masks(*(node.integer(f"{kind}_mask", 0) for kind in kinds))
-    return operands.cut(context.net, node.place, inputs[0], (starts, ends, steps), masks)
-
-
-def slice_plain(context: Context, node: Node, inputs: Sequence[Operand]) -> Result:
-    """Slice: from a place on, so many values (-1: all)."""
-    starts, counts = (context.numbers(node, i, "where it cuts") for i in inputs[1:3])
-    if starts is None or counts is None or failed(inputs):
-        return FAILED
-    if counts[:1] == (context.batch,) and starts[:1] == (0,):
-        counts = (-1, *counts[1:])
-    return operands.cut_counted(context.net, node.place, inputs[0], starts, counts)
-
-
-def gather(context: Context, node: Node, inputs: Sequence[Operand]) -> Result:
-    """Gather and GatherV2: of sizes only."""
-    return operands.look_up(context.net, node.place, inputs[0], inputs[1])
-
-
-def split(context: Context, node: Node, inputs: Sequence[Operand]) -> Result:
-    """Split (axis, value) and SplitV (value, sizes, axis)."""
-    given, axis = (inputs[1], inputs[0]) if node.op == "Split" else (inputs[0], inputs[2])
-    axes = context.numbers(node, axis, "its axis")
-    sizes = node.integer("num_split", 1) if node.op == "Split" else context.numbers(node, inputs[1], "its sizes")
-    if not axes or sizes is None:
-        return FAILED
-    return operands.split(context.net, node.place, context.computed(node, given), axes[0], sizes)
-
-
-def pad(context: Context, node: Node, inputs: Sequence[Operand]) -> Result:
-    """Pad, PadV2 and MirrorPad."""
-    pairs = operands.pad_pairs(context.net, node.place, inputs[1])
-    value = context.computed(node, inputs[0])
-    if pairs is None or value.failed:
-        return FAILED
-    fill = 0.0
-    if node.op == "PadV2":
-        constant = context.constant(node, inputs[2], "what it pads with")
-        if constant is None or constant.count != 1:
-            return FAILED
-        fill = float(constant.array().reshape(-1)[0])
-    modes = {"REFLECT": "reflect", "SYMMETRIC": "symmetric"}
-    mode = modes.get(node.text("mode"), "constant") if node.op == "MirrorPad" else "constant"
-    return regions.pad(context.net, node.place, value, pairs, mode, fill)
-
-
-def reduce(context: Context, node: Node, inputs: Sequence[Operand]) -> Result:
-    """Mean, Sum, Max, Min and Prod along axes."""
-    axes = context.numbers(node, inputs[1], "its axes")
-    if axes is None or failed(inputs):
-        return FAILED
-    keep = node.flag("keep_dims") or node.flag("keepdims")
-    return operands.reduce(context.net, node.place, inputs[0], _REDUCTIONS[node.op], axes, keep=keep)
-
-
-def fill(context: Context, node: Node, inputs: Sequence[Operand]) -> Result:
-    """Fill: a constant of one number."""
-    return operands.fill(context.net, node.place, inputs[0], inputs[1])
-
-
-def find_largest(context: Context, node: Node, inputs: Sequence[Operand]) -> Result:
-    """ArgMax."""
-    axes = context.numbers(node, inputs[1], "its axis")
-    value = context.computed(node, inputs[0])
-    if not axes or value.failed:
-        return FAILED
-    return regions.arg_max(context.net, node.place, value, axes[0])
-
-
 def rearrange(context: Context, node: Node, inputs: Sequence[Operand]) -> Result:
     """DepthToSpace and SpaceToDepth."""
     value = context.computed(node, inputs[0])
@@ -169,9 +76,26 @@ def rearrange(context: Context, node: Node, inputs: Sequence[Operand]) -> Result
     return regions.rearrange(context.net, node.place, value, node.op, size)
 
 
-def repeat(context: Context, node: Node, inputs: Sequence[Operand]) -> Result:
-    """Tile: copies along axes."""
-    counts = context.numbers(node, inputs[1], "how often")
-    if counts is None:
-        return FAILED
-    return regions.tile(context.net, node.place, context.computed(node, inputs[0]), counts)
+def slice_strided(context: Context, node: Node, inputs: Sequence[Operand]) -> Result:
+    """StridedSlice."""
+    kinds = ("begin", "end", "ellipsis", "new_axis", "shrink_axis")
+    masks = Masks(*(node.integer(f"{kind}_mask", 0) for kind in kinds))
+    return graph_rules.slice_strided(context, node, inputs, masks)
+
+
+def split(context: Context, node: Node, inputs: Sequence[Operand]) -> Result:
+    """Split (axis, value) and SplitV (value, sizes, axis)."""
+    return graph_rules.split(context, node, inputs, node.integer("num_split", 1) if node.op == "Split" else None)
+
+
+def pad(context: Context, node: Node, inputs: Sequence[Operand]) -> Result:
+    """Pad, PadV2 and MirrorPad."""
+    modes = {"REFLECT": "reflect", "SYMMETRIC": "symmetric"}
+    mode = modes.get(node.text("mode"), "constant") if node.op == "MirrorPad" else "constant"
+    return graph_rules.pad(context, node, inputs, mode)
+
+
+def reduce(context: Context, node: Node, inputs: Sequence[Operand]) -> Result:
+    """Mean, Sum, Max, Min and Prod along axes."""
+    keep = node.flag("keep_dims") or node.flag("keepdims")
+    return graph_rules.reduce(context, node, inputs, _REDUCTIONS[node.op], keep=keep)

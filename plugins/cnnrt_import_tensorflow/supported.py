@@ -7,9 +7,10 @@ from collections.abc import Callable, Sequence
 
 import attrs
 
+from cnnrt.channels_last import graph_rules
+from cnnrt.channels_last.graph_rules import Context, Operand, Result
 from cnnrt_import_tensorflow import arranging_rules, value_rules, window_rules
 from cnnrt_import_tensorflow.nodes import Node
-from cnnrt_import_tensorflow.operands import Context, Operand, Result
 
 
 @attrs.frozen
@@ -49,34 +50,34 @@ RULES: dict[str, Rule] = {
     **dict.fromkeys(("Concat", "ConcatV2"), Rule(arranging_rules.join, 2, None)),
     **dict.fromkeys(("Pad", "MirrorPad"), Rule(arranging_rules.pad, 2, 2)),
     **dict.fromkeys(("DepthToSpace", "SpaceToDepth"), Rule(arranging_rules.rearrange)),
-    "AddN": Rule(value_rules.total, 1, None),
-    "ArgMax": Rule(arranging_rules.find_largest, 2, 2),
+    "AddN": Rule(graph_rules.total, 1, None),
+    "ArgMax": Rule(graph_rules.find_largest, 2, 2),
     "BatchNormWithGlobalNormalization": Rule(value_rules.normalise, 5, 5),
     "BatchToSpaceND": Rule(window_rules.put_together, 3, 3),
     "BiasAdd": Rule(value_rules.add_bias, 2, 2),
     "BiasAddV1": Rule(value_rules.add_bias, 2, 2),
     "Cast": Rule(arranging_rules.cast),
     "Conv2DBackpropInput": Rule(window_rules.deconvolve, 3, 3),
-    "ExpandDims": Rule(arranging_rules.expand, 2, 2),
-    "Fill": Rule(arranging_rules.fill, 2, 2),
-    "Gather": Rule(arranging_rules.gather, 2, 2),
-    "GatherV2": Rule(arranging_rules.gather, 2, 3),
+    "ExpandDims": Rule(graph_rules.expand, 2, 2),
+    "Fill": Rule(graph_rules.fill, 2, 2),
+    "Gather": Rule(graph_rules.gather, 2, 2),
+    "GatherV2": Rule(graph_rules.gather, 2, 3),
     "LRN": Rule(value_rules.response_normalise),
     "LeakyRelu": Rule(value_rules.leaky),
     "Pack": Rule(arranging_rules.pack, 1, None),
     "PadV2": Rule(arranging_rules.pad, 3, 3),
-    "Pow": Rule(value_rules.power, 2, 2),
+    "Pow": Rule(graph_rules.power, 2, 2),
     "Reshape": Rule(arranging_rules.reshape, 2, 2),
-    "Shape": Rule(arranging_rules.shape_of),
-    "Slice": Rule(arranging_rules.slice_plain, 3, 3),
+    "Shape": Rule(graph_rules.shape_of),
+    "Slice": Rule(graph_rules.slice_plain, 3, 3),
     "SpaceToBatchND": Rule(window_rules.take_apart, 3, 3),
     "Split": Rule(arranging_rules.split, 2, 2),
     "SplitV": Rule(arranging_rules.split, 3, 3),
-    "SquaredDifference": Rule(value_rules.squared_difference, 2, 2),
+    "SquaredDifference": Rule(graph_rules.squared_difference, 2, 2),
     "Squeeze": Rule(arranging_rules.squeeze),
     "StridedSlice": Rule(arranging_rules.slice_strided, 4, 4),
-    "Tile": Rule(arranging_rules.repeat, 2, 2),
-    "Transpose": Rule(arranging_rules.transpose, 2, 2),
+    "Tile": Rule(graph_rules.repeat, 2, 2),
+    "Transpose": Rule(graph_rules.transpose, 2, 2),
 }
 
 FRONT_END = frozenset(

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
-
 from cnnrt.channels_last import operands
 from cnnrt.channels_last.activations import activation, batch_normalisation, leaky_relu
 from cnnrt.channels_last.arithmetic import combine
 from cnnrt.channels_last.constants import Constant
 from cnnrt.channels_last.dense import dense
+from cnnrt.channels_last.graph_rules import Context, Operand, Result
 from cnnrt.channels_last.regions import resize, softmax
 from cnnrt.channels_last.values import FAILED
 from cnnrt.channels_last.windows import Sliding, image
 from cnnrt_import_tensorflow.nodes import Node
-from cnnrt_import_tensorflow.operands import Context, Operand, Result
 from netfile_spec import Value as KeyValue
 
 _PAIRS = {
@@ -61,29 +59,6 @@ def pair(context: Context, node: Node, inputs: Sequence[Operand]) -> Result:
 def single(context: Context, node: Node, inputs: Sequence[Operand]) -> Result:
     """Functions of one operand; of constants they are computed here."""
     return operands.of_one(context.net, node.place, _SINGLE[node.op], inputs[0])
-
-
-def power(context: Context, node: Node, inputs: Sequence[Operand]) -> Result:
-    """Pow with a constant exponent, the same for all values."""
-    if all(isinstance(i, Constant) for i in inputs):
-        return operands.compute(context.net, node.place, np.power, [i for i in inputs if isinstance(i, Constant)])
-    value, exponent = context.computed(node, inputs[0]), context.constant(node, inputs[1], "its exponent")
-    if exponent is None or value.failed:
-        return FAILED
-    if exponent.count != 1:
-        return context.net.problem(node.place, f"{exponent.count:,} exponents", expected="one for all values")
-    keys: dict[str, KeyValue] = {"power": float(exponent.array().reshape(-1)[0])}
-    return activation(context.net, node.place, value, "square", keys)
-
-
-def squared_difference(context: Context, node: Node, inputs: Sequence[Operand]) -> Result:
-    """SquaredDifference."""
-    return operands.squared_difference(context.net, node.place, inputs[0], inputs[1])
-
-
-def total(context: Context, node: Node, inputs: Sequence[Operand]) -> Result:
-    """AddN: one sum after the other."""
-    return operands.total(context.net, node.place, inputs)
 
 
 def activate(context: Context, node: Node, inputs: Sequence[Operand]) -> Result:

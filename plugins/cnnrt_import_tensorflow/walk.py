@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from cnnrt.channels_last.finishing import finished
+from cnnrt.channels_last.graph_rules import Context, Operand, Result
 from cnnrt.channels_last.network import Network
 from cnnrt.channels_last.values import FAILED, Flow, Item
 from cnnrt.findings import Findings
@@ -19,7 +20,6 @@ from cnnrt_import_tensorflow.calls import without_calls
 from cnnrt_import_tensorflow.graph_file import StoredGraph
 from cnnrt_import_tensorflow.messages import NodeDef
 from cnnrt_import_tensorflow.nodes import Node
-from cnnrt_import_tensorflow.operands import Context, Operand, Result
 from cnnrt_import_tensorflow.supported import FRONT_END, LEFT_ALONE, RULES, advice
 from cnnrt_import_tensorflow.tensors import KINDS
 from cnnrt_import_tensorflow.variables import VARIABLES, Variables, find_variables

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from cnnrt.channels_last.constants import Constant
+from cnnrt.channels_last.graph_rules import Context, Operand, Result
 from cnnrt.channels_last.shape_numbers import numbers_of
 from cnnrt.channels_last.spaced import Spaced, batch_to_space, convolve_apart, space_to_batch
 from cnnrt.channels_last.values import FAILED, Flow, Place, shape_words
 from cnnrt.channels_last.windows import Sliding, convolution, deconvolution, depthwise_convolution, pooling
 from cnnrt_import_tensorflow.nodes import Node
-from cnnrt_import_tensorflow.operands import Context, Operand, Result, sliding_of
+from cnnrt_import_tensorflow.sliding import sliding_of
 
 # Kernels are stored as (rows, columns, inputs, outputs); depthwise as (rows, columns, channels, multiplier); those of
 # transposed convolutions as (rows, columns, outputs, inputs).

@@ -6,10 +6,10 @@ The way from a file to a model, module by module:
     flatbuffer.py      tables and vectors of a flatbuffer, every offset checked
     schema.py          the tables of a TFLite model: tensors, operators, their options
     tensors.py         constants: where their values lie, dequantised when they are asked for
-    operands.py        what goes into a rule
+    operands.py        an operator with its options
     window_rules.py    convolutions and poolings
     value_rules.py     arithmetic, activations, products with matrices
-    arranging_rules.py reshapes, slices, concatenation, reductions, arithmetic with shapes
+    arranging_rules.py what graph_rules.py of cnnrt.channels_last needs options for, and more
     supported.py       the table of all operators, and advice for those that are missing
     walk.py            one operator after the other by the rules
 """

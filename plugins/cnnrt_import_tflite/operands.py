@@ -1,23 +1,16 @@
-"""What goes into a rule and comes out of it: an operator with its options, computed values, constants, sizes."""
+"""What goes into a rule: an operator with its options, and what rules share."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import attrs
 
-from cnnrt.channels_last import operands
+from cnnrt.channels_last import graph_rules
 from cnnrt.channels_last.activations import activation
-from cnnrt.channels_last.constants import Constant
-from cnnrt.channels_last.network import Network
-from cnnrt.channels_last.spaced import Spaced
 from cnnrt.channels_last.values import Flow, Place
 from cnnrt.channels_last.windows import Sliding
 from cnnrt_import_tflite.flatbuffer import Table
 from netfile_spec.problems import quoted
 
-Operand = operands.Operand | Spaced
-Result = Operand | Sequence[Operand]
 # ActivationFunctionType: what is done to a result before it is handed on.
 _FUSED = {1: "relu", 2: "relu_n1_to_1", 3: "relu6", 4: "tanh"}
 
@@ -57,23 +50,8 @@ class Operator:
 
 
 @attrs.frozen(eq=False)
-class Context:
-    """What rules share: the network, and the batch that the model's inputs state."""
-
-    net: Network
-    batch: int | None = None
-
-    def computed(self, operator: Operator, operand: Operand) -> Flow:
-        """Return an operand that must be computed by the operators before."""
-        return operands.computed(self.net, operator.place, operand)
-
-    def constant(self, operator: Operator, operand: Operand, what: str) -> Constant | None:
-        """Return an operand that must be a constant; None, and a problem, where it is none."""
-        return operands.constant(self.net, operator.place, operand, what)
-
-    def numbers(self, operator: Operator, operand: Operand, what: str) -> tuple[int, ...] | None:
-        """Return an operand that must be a short list of known integers; None, and a problem, where it is not."""
-        return operands.known_numbers(self.net, operator.place, operand, what)
+class Context(graph_rules.Context):
+    """What rules share, and what is done to a result before it is handed on."""
 
     def fused(self, operator: Operator, field: int, value: Flow) -> Flow:
         """Apply the activation that an option names; the value was made at `inner_place`."""

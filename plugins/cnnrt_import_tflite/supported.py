@@ -7,8 +7,10 @@ from collections.abc import Callable, Sequence
 
 import attrs
 
+from cnnrt.channels_last import graph_rules
+from cnnrt.channels_last.graph_rules import Operand, Result
 from cnnrt_import_tflite import arranging_rules, value_rules, window_rules
-from cnnrt_import_tflite.operands import Context, Operand, Operator, Result
+from cnnrt_import_tflite.operands import Context, Operator
 
 
 @attrs.frozen
@@ -31,34 +33,34 @@ RULES: dict[str, Rule] = {
     **dict.fromkeys(("RESIZE_BILINEAR", "RESIZE_NEAREST_NEIGHBOR"), Rule(value_rules.scale_image, 2, 2)),
     **dict.fromkeys(("DEPTH_TO_SPACE", "SPACE_TO_DEPTH"), Rule(arranging_rules.rearrange)),
     **dict.fromkeys(("PAD", "MIRROR_PAD"), Rule(arranging_rules.pad, 2, 2)),
-    "ADD_N": Rule(value_rules.total, 1, None),
-    "ARG_MAX": Rule(arranging_rules.find_largest, 2, 2),
+    "ADD_N": Rule(graph_rules.total, 1, None),
+    "ARG_MAX": Rule(graph_rules.find_largest, 2, 2),
     "BATCH_TO_SPACE_ND": Rule(window_rules.put_together, 3, 3),
     "CONCATENATION": Rule(arranging_rules.join, 1, None),
     "CONV_2D": Rule(window_rules.convolve_image, 2, 3),
     "DEPTHWISE_CONV_2D": Rule(window_rules.convolve_depthwise, 2, 3),
-    "EXPAND_DIMS": Rule(arranging_rules.expand, 2, 2),
-    "FILL": Rule(arranging_rules.fill, 2, 2),
+    "EXPAND_DIMS": Rule(graph_rules.expand, 2, 2),
+    "FILL": Rule(graph_rules.fill, 2, 2),
     "FULLY_CONNECTED": Rule(window_rules.multiply_matrix, 2, 3),
-    "GATHER": Rule(arranging_rules.gather, 2, 2),
+    "GATHER": Rule(graph_rules.gather, 2, 2),
     "GELU": Rule(value_rules.gelu),
     "LEAKY_RELU": Rule(value_rules.leaky),
     "LOCAL_RESPONSE_NORMALIZATION": Rule(value_rules.response_normalise),
     "PACK": Rule(arranging_rules.pack, 1, None),
     "PADV2": Rule(arranging_rules.pad, 3, 3),
-    "POW": Rule(value_rules.power, 2, 2),
+    "POW": Rule(graph_rules.power, 2, 2),
     "PRELU": Rule(value_rules.prelu_rule, 2, 2),
     "RESHAPE": Rule(arranging_rules.reshape, 1, 2),
-    "SHAPE": Rule(arranging_rules.shape_of),
-    "SLICE": Rule(arranging_rules.slice_plain, 3, 3),
+    "SHAPE": Rule(graph_rules.shape_of),
+    "SLICE": Rule(graph_rules.slice_plain, 3, 3),
     "SPACE_TO_BATCH_ND": Rule(window_rules.take_apart, 3, 3),
     "SPLIT": Rule(arranging_rules.split, 2, 2),
     "SPLIT_V": Rule(arranging_rules.split, 3, 3),
-    "SQUARED_DIFFERENCE": Rule(value_rules.squared_difference, 2, 2),
+    "SQUARED_DIFFERENCE": Rule(graph_rules.squared_difference, 2, 2),
     "SQUEEZE": Rule(arranging_rules.squeeze),
     "STRIDED_SLICE": Rule(arranging_rules.slice_strided, 4, 4),
-    "TILE": Rule(arranging_rules.repeat, 2, 2),
-    "TRANSPOSE": Rule(arranging_rules.transpose, 2, 2),
+    "TILE": Rule(graph_rules.repeat, 2, 2),
+    "TRANSPOSE": Rule(graph_rules.transpose, 2, 2),
     "TRANSPOSE_CONV": Rule(window_rules.deconvolve, 3, 4),
 }
 

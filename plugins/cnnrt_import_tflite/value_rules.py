@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
-
 from cnnrt.channels_last import operands
 from cnnrt.channels_last.activations import activation, leaky_relu, prelu
-from cnnrt.channels_last.constants import Constant
+from cnnrt.channels_last.graph_rules import Operand, Result
 from cnnrt.channels_last.regions import resize, softmax
 from cnnrt.channels_last.values import FAILED, Flow
 from cnnrt.channels_last.windows import Sliding, image
-from cnnrt_import_tflite.operands import Context, Operand, Operator, Result, inner_place
+from cnnrt_import_tflite.operands import Context, Operator, inner_place
 from netfile_spec import Value as KeyValue
 
 _PAIRS = {"ADD": "sum", "SUB": "sub", "MUL": "prod", "DIV": "div", "MAXIMUM": "max", "MINIMUM": "min"}
@@ -46,32 +44,9 @@ def pair(context: Context, operator: Operator, inputs: Sequence[Operand]) -> Res
     return context.fused(operator, 0, made) if isinstance(made, Flow) else made
 
 
-def squared_difference(context: Context, operator: Operator, inputs: Sequence[Operand]) -> Result:
-    """SQUARED_DIFFERENCE."""
-    return operands.squared_difference(context.net, operator.place, inputs[0], inputs[1])
-
-
 def single(context: Context, operator: Operator, inputs: Sequence[Operand]) -> Result:
     """Functions of one operand."""
     return operands.of_one(context.net, operator.place, _SINGLE[operator.op], inputs[0])
-
-
-def total(context: Context, operator: Operator, inputs: Sequence[Operand]) -> Result:
-    """ADD_N."""
-    return operands.total(context.net, operator.place, inputs)
-
-
-def power(context: Context, operator: Operator, inputs: Sequence[Operand]) -> Result:
-    """POW with a constant exponent, the same for all values."""
-    exponent = context.constant(operator, inputs[1], "its exponent")
-    if exponent is None:
-        return FAILED
-    if isinstance(inputs[0], Constant):
-        return operands.compute(context.net, operator.place, np.power, [inputs[0], exponent])
-    if exponent.count != 1:
-        return context.net.problem(operator.place, f"{exponent.count:,} exponents", expected="one for all values")
-    keys: dict[str, KeyValue] = {"power": float(exponent.array().reshape(-1)[0])}
-    return activation(context.net, operator.place, context.computed(operator, inputs[0]), "square", keys)
 
 
 def activate(context: Context, operator: Operator, inputs: Sequence[Operand]) -> Result:

@@ -11,13 +11,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from cnnrt.channels_last.finishing import finished
+from cnnrt.channels_last.graph_rules import Operand
 from cnnrt.channels_last.network import Network
 from cnnrt.channels_last.values import FAILED, Flow, shape_words
 from cnnrt.errors import ImportFailure, Problem
 from cnnrt.findings import Findings
 from cnnrt.importer import ImportedModel
 from cnnrt_import_tflite.flatbuffer import MalformedBuffer, root
-from cnnrt_import_tflite.operands import Context, Operand, Operator
+from cnnrt_import_tflite.operands import Context, Operator
 from cnnrt_import_tflite.schema import FLOAT16, FLOAT32, IDENTIFIER, Model, OperatorInfo, read_model
 from cnnrt_import_tflite.supported import RULES, advice
 from cnnrt_import_tflite.tensors import QUANTISED, MalformedTensor, constant_tensor

@@ -7,12 +7,13 @@ from collections.abc import Sequence
 from cnnrt.channels_last.arithmetic import combine
 from cnnrt.channels_last.constants import Constant
 from cnnrt.channels_last.dense import dense
+from cnnrt.channels_last.graph_rules import Operand, Result
 from cnnrt.channels_last.reshaping import reshape_item
 from cnnrt.channels_last.shape_numbers import numbers_of
 from cnnrt.channels_last.spaced import Spaced, batch_to_space, convolve_apart, space_to_batch
 from cnnrt.channels_last.values import FAILED, Flow, Place
 from cnnrt.channels_last.windows import Sliding, convolution, deconvolution, depthwise_convolution, pooling
-from cnnrt_import_tflite.operands import Context, Operand, Operator, Result, inner_place, sliding_of
+from cnnrt_import_tflite.operands import Context, Operator, inner_place, sliding_of
 
 # Kernels are stored as (outputs, rows, columns, inputs); depthwise as (1, rows, columns, outputs).
 _OIHW, _IOHW = (0, 3, 1, 2), (3, 0, 1, 2)

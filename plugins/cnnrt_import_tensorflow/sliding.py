@@ -1,42 +1,10 @@
-"""What goes into a rule and comes out of it: computed values, constants, and sizes that a graph computes with."""
+"""How the windows of a node lie: strides, dilations and padding, by its attributes."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-import attrs
-
-from cnnrt.channels_last import operands
-from cnnrt.channels_last.constants import Constant
-from cnnrt.channels_last.network import Network
-from cnnrt.channels_last.shape_numbers import ShapeNumbers
-from cnnrt.channels_last.spaced import Spaced
-from cnnrt.channels_last.values import Flow
+from cnnrt.channels_last.graph_rules import Context
 from cnnrt.channels_last.windows import Sliding
 from cnnrt_import_tensorflow.nodes import Node
-
-Operand = Flow | Constant | ShapeNumbers | Spaced
-Result = Operand | Sequence[Operand]
-
-
-@attrs.frozen(eq=False)
-class Context:
-    """What rules share: the network, and the batch that the model's inputs state (None: they leave it open)."""
-
-    net: Network
-    batch: int | None = None
-
-    def computed(self, node: Node, operand: Operand) -> Flow:
-        """Return an operand that must be computed by the layers before."""
-        return operands.computed(self.net, node.place, operand)
-
-    def constant(self, node: Node, operand: Operand, what: str) -> Constant | None:
-        """Return an operand that must be a constant; None, and a problem, where it is none."""
-        return operands.constant(self.net, node.place, operand, what)
-
-    def numbers(self, node: Node, operand: Operand, what: str) -> tuple[int, ...] | None:
-        """Return an operand that must be a short list of known integers; None, and a problem, where it is not."""
-        return operands.known_numbers(self.net, node.place, operand, what)
 
 
 def sliding_of(context: Context, node: Node, strides: str = "strides") -> Sliding | None:
