@@ -3,16 +3,41 @@
 from __future__ import annotations
 
 from cnnrt.backend import Kernel
+from cnnrt_backend_opencl.channel_terms import NormaliseStatistics, RectifyChannels, ScaleChannels
+from cnnrt_backend_opencl.concat import CopyRuns
+from cnnrt_backend_opencl.convolution_depthwise import DepthwiseConvolution
+from cnnrt_backend_opencl.convolution_dot import DotConvolution
+from cnnrt_backend_opencl.convolution_gemm import GemmConvolution, GemmFullyConnected
+from cnnrt_backend_opencl.convolution_tile import TileConvolution
 from cnnrt_backend_opencl.elementwise import ELEMENTWISE
+from cnnrt_backend_opencl.eltwise import Combine
+from cnnrt_backend_opencl.fully_connected_rows import RowsFullyConnected
+from cnnrt_backend_opencl.fully_connected_tile import TileFullyConnected
+from cnnrt_backend_opencl.lrn import LocalNormalisation
 from cnnrt_backend_opencl.pooling import WindowPooling
 from cnnrt_backend_opencl.reorder import Transpose
+from cnnrt_backend_opencl.softmax import Exponentials
 
 
 def opencl_kernels() -> list[Kernel]:
     """Return one instance of each kernel; they keep no state."""
     kernels: tuple[type[Kernel], ...] = (
-        *ELEMENTWISE,
+        TileConvolution,
+        GemmConvolution,
+        DotConvolution,
+        DepthwiseConvolution,
+        TileFullyConnected,
+        RowsFullyConnected,
+        GemmFullyConnected,
         WindowPooling,
+        LocalNormalisation,
+        Exponentials,
+        Combine,
+        CopyRuns,
+        NormaliseStatistics,
+        ScaleChannels,
+        RectifyChannels,
+        *ELEMENTWISE,
         Transpose,
     )
     return [kernel() for kernel in kernels]

@@ -1,11 +1,16 @@
-// Maximum or mean of windows over images with channels last.
+// Pooling: the maximum or the mean of each window, as far as it meets the image.
 //
-// MEAN: 1 for the mean, 0 for the maximum. COUNT_PADDING: 1 if a mean divides by the window's area as far as it lies in
-// the padded image, 0 if by its real pixels. FOLDED(v): what is applied to each result.
+// MEAN: 1 for the mean, 0 for the maximum. A mean divides by the pixels of the window that are in the image, with
+// COUNT_PADDING by those that are in the image or its padding. A value that is not a number stays one.
+// A work-item computes `run` neighbouring output pixels of LANES channels, 1, 2, 4, 8 or 16, of which `channels` is a
+// multiple. FOLDED(v): what is applied to each result.
 //
-// x: images × height × width × channels, y: images × out_height × out_width × channels.
-// Global size: channels * out_width rounded up, out_height, images.
+// Images lie channels last.
+// Global size: channels / LANES (rounded up), runs of a row of outputs, rows of outputs of all images.
 
+#ifndef LANES
+#define LANES 4
+#endif
 #ifndef MEAN
 #define MEAN 0
 #endif
@@ -16,38 +21,54 @@
 #define FOLDED(v) (v)
 #endif
 
-__kernel void pool(__global const float *restrict x, __global float *restrict y, int channels,
-                   int height, int out_height, int kernel_height, int stride_y, int top, int bottom,
-                   int width, int out_width, int kernel_width, int stride_x, int left, int right) {
-    const int lane = (int)get_global_id(0), i = (int)get_global_id(1);
-    if (lane >= channels * out_width)
-        return;
-    const int j = lane / channels, channel = lane - j * channels;
-    const int row = i * stride_y - top, column = j * stride_x - left;
-    const int first_row = max(row, 0), last_row = min(row + kernel_height, height);
-    const int first_column = max(column, 0), last_column = min(column + kernel_width, width);
-    __global const float *image = x + get_global_id(2) * (size_t)height * width * channels + channel;
+#if LANES == 1
+#define FLOATS float
+#else
+#define JOIN_(a, b) a##b
+#define JOIN(a, b) JOIN_(a, b)
+#define FLOATS JOIN(float, LANES)
+#endif
+typedef FLOATS UNALIGNED __attribute__((aligned(4))); // images may begin at any float of a buffer
 
+static int within(int value, int least, int most) { return value < least ? least : value > most ? most : value; }
+
+__kernel void windows(__global const UNALIGNED *restrict x, __global UNALIGNED *restrict y, const int rows,
+                      const int run, const int channels, const int height, const int out_height, const int kernel_rows,
+                      const int stride_rows, const int top, const int bottom, const int width, const int out_width,
+                      const int kernel_columns, const int stride_columns, const int left, const int right) {
+    const int vectors = channels / LANES, vector = get_global_id(0);
+    const int row = get_global_id(2); // of outputs, counted through images
+    if (vector >= vectors || row >= rows) return;
+    const int start_row = row % out_height * stride_rows - top;
+    const int first_row = within(start_row, 0, height), end_row = within(start_row + kernel_rows, 0, height);
+    __global const UNALIGNED *image = x + row / out_height * (height * width * vectors) + vector;
+    for (int i = 0; i < run; i++) {
+        const int column = (int)get_global_id(1) * run + i;
+        if (column >= out_width) return;
+        const int start = column * stride_columns - left;
+        const int first = within(start, 0, width), end = within(start + kernel_columns, 0, width);
 #if MEAN
-    float result = 0.0f;
-#else
-    float result = -INFINITY;
-#endif
-    for (int r = first_row; r < last_row; r++)
-        for (int s = first_column; s < last_column; s++) {
-            const float value = image[((size_t)r * width + s) * channels];
-#if MEAN
-            result += value;
-#else
-            result = value > result || isnan(value) ? value : result;
-#endif
+        FLOATS result = (FLOATS)(0.0f);
+        for (int a = first_row; a < end_row; a++) {
+            FLOATS line = (FLOATS)(0.0f);
+            for (int b = first; b < end; b++) line += image[(a * width + b) * vectors];
+            result += line;
         }
-#if MEAN
 #if COUNT_PADDING
-    result /= (float)((min(row + kernel_height, height + bottom) - row) * (min(column + kernel_width, width + right) - column));
+        const int counted_rows = within(start_row + kernel_rows, 0, height + bottom) - start_row;
+        const int counted_columns = within(start + kernel_columns, 0, width + right) - start;
 #else
-    result /= (float)((last_row - first_row) * (last_column - first_column));
+        const int counted_rows = end_row - first_row, counted_columns = end - first;
 #endif
+        result /= (float)(counted_rows * counted_columns);
+#else
+        FLOATS result = (FLOATS)(-INFINITY);
+        for (int a = first_row; a < end_row; a++)
+            for (int b = first; b < end; b++) {
+                const FLOATS value = image[(a * width + b) * vectors];
+                result = (value > result) | (value != value) ? value : result;
+            }
 #endif
-    y[((get_global_id(2) * out_height + i) * (size_t)out_width + j) * channels + channel] = FOLDED(result);
+        y[(row * out_width + column) * vectors + vector] = FOLDED(result);
+    }
 }
