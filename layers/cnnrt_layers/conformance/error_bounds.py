@@ -2,7 +2,8 @@
 
 `unit` is the unit roundoff u of the arithmetic in question: 2**-24 for float32, 2**-53 for float64.
 
-For sums of products see `cnnrt_layers.sum_bound`. Kernels that compute something else than a sum of products (Winograd,
+Layers that state a bound of their own (`Layer.error_bound`) are held to that, the others to what is here. For sums of
+products see `cnnrt_layers.sum_bound`. Kernels that compute something else than a sum of products (Winograd,
 FFT) need bounds of their own.
 """
 
@@ -17,7 +18,7 @@ import numpy as np
 
 from cnnrt.layer import Array
 from cnnrt.layer_call import LayerCall
-from cnnrt.rounding import UNDERFLOW
+from cnnrt.rounding import FLOAT32, UNDERFLOW
 from cnnrt_layers.sum_bound import sum_bound
 
 Compute = Callable[[Sequence[Array], Mapping[str, Array]], Array]
@@ -54,25 +55,12 @@ def one_rounding(
     return 2 * unit * np.abs(exact) + UNDERFLOW
 
 
-def sum_of_products(
+def stated(
     layer: Any, inputs: Sequence[Array], weights: Mapping[str, Array], unit: float, own: Compute, exact: Array
 ) -> Array:
-    """Convolution, FullyConnected: one product for each weight of an output, and the bias."""
-    squares = own([x**2 for x in inputs], {name: w**2 for name, w in weights.items()})
-    return sum_bound(math.prod(weights["weight"].shape[1:]) + 1, exact, squares, unit)
-
-
-def pooling(
-    layer: Any, inputs: Sequence[Array], weights: Mapping[str, Array], unit: float, own: Compute, exact: Array
-) -> Array:
-    """A maximum is exact; a mean is a sum over the window, and a norm the root of one of positive terms."""
-    if layer.pool == "max":
-        return np.zeros_like(exact)
-    rows, columns = layer.windows(inputs[0].shape)
-    if layer.pool == "lp":
-        return (4 * math.sqrt(rows.kernel * columns.kernel) + 16) * unit * exact + UNDERFLOW
-    squares = own([inputs[0] ** 2], {}) / np.outer(layer.divisors(rows), layer.divisors(columns))
-    return sum_bound(rows.kernel * columns.kernel, exact, squares, unit)
+    """What the layer itself says of float32 (`Layer.error_bound`), in the arithmetic in question."""
+    (bound, *_) = layer.error_bound(inputs, weights, (exact,))
+    return np.asarray(bound * (unit / FLOAT32))
 
 
 def lrn(
@@ -167,17 +155,17 @@ BOUNDS = {
     "accuracy": one_rounding,
     "batchnorm": batch_norm,
     "concat": none,
-    "convolution": sum_of_products,
+    "convolution": stated,
     "deconvolution": deconvolution,
     "dropout": none,
     "eltwise": eltwise,
     "interp": resize,
     "resize": resize,
     "flatten": none,
-    "fullyconnected": sum_of_products,
+    "fullyconnected": stated,
     "logsoftmax": log_softmax,
     "lrn": lrn,
-    "pooling": pooling,
+    "pooling": stated,
     "relu": one_rounding,
     "softmax": softmax,
 }
