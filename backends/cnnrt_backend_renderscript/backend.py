@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import functools
 import platform
 from collections.abc import Sequence
 
 from cnnrt.backend import Backend, BufferSpec, Device, Runnable, Segment
 from cnnrt.errors import CnnrtError
-from cnnrt.hardware import detect_hardware
+from cnnrt.hardware import Hardware, detect_hardware
 from cnnrt_backend_renderscript.compiler import Compiler, find_compiler
 from cnnrt_backend_renderscript.runner_device import RunnerDevice, runner_devices
 
 ALIGNMENT = 64
+
+
+@functools.cache
+def _hardware() -> Hardware:
+    """Return what this process runs on, found out once: dozens of files are read for it."""
+    return detect_hardware()
 
 
 class RenderScriptBackend(Backend):
@@ -33,7 +40,6 @@ class RenderScriptBackend(Backend):
         return [self._host(), *runner_devices(self.name)]
 
     def _host(self) -> Device:
-        hardware = detect_hardware()
         compiler = self._compiler or find_compiler()
         problem = compiler if isinstance(compiler, str) else ""
         if platform.system() == "Windows":
@@ -41,7 +47,7 @@ class RenderScriptBackend(Backend):
         details = {"architecture": platform.machine(), "threads used": str(self._threads(None))}
         if isinstance(compiler, Compiler):
             details["compiler"] = compiler.version
-        return Device(self.name, "host", hardware.processor, problem, details, alone=True)
+        return Device(self.name, "host", _hardware().processor, problem, details, alone=True)
 
     def devices_beside(self) -> Sequence[Device]:
         """Return none: the host is the processor of other backends, which use it better."""
@@ -73,5 +79,5 @@ class RenderScriptBackend(Backend):
         return HostScriptSegment(segment, buffers, self._threads(threads), compiler, checked=self._checked)
 
     def _threads(self, threads: int | None) -> int:
-        cores = self._cores or detect_hardware().cores_usable
+        cores = self._cores or _hardware().cores_usable
         return cores if threads is None else min(threads, cores)

@@ -7,10 +7,13 @@ into one program do not meet.
 
 from __future__ import annotations
 
+import functools
+
 from cnnrt_backend_renderscript.exports import COORDINATES, Exports, KernelSignature, read_exports
 from cnnrt_backend_renderscript.script import Script, runtime_text
 
 
+@functools.lru_cache(maxsize=256)
 def expand(script: Script, *, checked: bool = False) -> str:
     """Return the whole text of a script; `checked`: with every access checked against its allocation."""
     exports = read_exports(script.source, f"{script.name}.rs")

@@ -30,6 +30,9 @@ BOUND = 64 << 20
 MOST_BYTES = 16 << 20
 DIGEST_BYTES = 32
 
+Sources = Sequence[tuple[str, str | bytes]]
+"""Names of files and what is in them."""
+
 _lock = threading.Lock()
 _built: dict[str, bytes] = {}
 
@@ -77,16 +80,19 @@ class Instance:
 
 def script_libraries(scripts: Iterable[Script], compiler: Compiler, *, checked: bool = False) -> Mapping[Script, bytes]:
     """Return the shared library of each script, compiled now unless it is known. Raises CnnrtError."""
-    wanted = list(dict.fromkeys(scripts))
-    with ThreadPoolExecutor(os.cpu_count() or 1, "cnnrt-compile") as pool:
-        libraries = pool.map(lambda script: _script_library(script, compiler, checked), wanted)
-        return dict(zip(wanted, libraries, strict=True))
+    wanted = {script: _build_of(script, compiler, checked) for script in scripts}
+    unknown = [build for build in wanted.values() if _key(build[0], build[1], compiler) not in _built]
+    if len(unknown) > 1:  # several at once
+        with ThreadPoolExecutor(os.cpu_count() or 1, "cnnrt-compile") as pool:
+            list(pool.map(lambda build: built(build[0], build[1], compiler, build[2]), unknown))
+    return {script: built(sources, arguments, compiler, what) for script, (sources, arguments, what) in wanted.items()}
 
 
-def _script_library(script: Script, compiler: Compiler, checked: bool) -> bytes:
+def _build_of(script: Script, compiler: Compiler, checked: bool) -> tuple[Sources, Sequence[str], str]:
+    """Return sources, arguments, and what is built."""
     arithmetic = RELAXED if "#pragma rs_fp_relaxed" in script.source else PRECISE
-    text = expand(script, checked=checked)
-    return built([(f"{script.id}.c", text)], (*host_arguments(compiler), *arithmetic), compiler, f"{script.name}.rs")
+    sources = ((f"{script.id}.c", expand(script, checked=checked)),)
+    return sources, (*host_arguments(compiler), *arithmetic), f"{script.name}.rs"
 
 
 def host_arguments(compiler: Compiler) -> tuple[str, ...]:
@@ -94,11 +100,9 @@ def host_arguments(compiler: Compiler) -> tuple[str, ...]:
     return (*BASE, "-shared", "-mcpu=native" if compiler.zig else "-march=native")
 
 
-def built(sources: Sequence[tuple[str, str | bytes]], arguments: Sequence[str], compiler: Compiler, what: str) -> bytes:
+def built(sources: Sources, arguments: Sequence[str], compiler: Compiler, what: str) -> bytes:
     """Return what a compiler makes of sources: known in this process, kept on disk, or built now. Raises CnnrtError."""
-    key = hashlib.sha256(
-        repr((compiler.command, compiler.version, _processor(), sources, arguments)).encode()
-    ).hexdigest()
+    key = _key(sources, arguments, compiler)
     with _lock:
         known = _built.get(key)
     if known is None:
@@ -109,6 +113,11 @@ def built(sources: Sequence[tuple[str, str | bytes]], arguments: Sequence[str], 
         with _lock:
             _built[key] = known
     return known
+
+
+def _key(sources: Sources, arguments: Sequence[str], compiler: Compiler) -> str:
+    text = repr((compiler.command, compiler.version, _processor(), tuple(sources), tuple(arguments)))
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _kept(key: str) -> bytes | None:

@@ -65,7 +65,7 @@ class TestWithEveryAccessChecked(BackendFacts):
             assume(takes(kernel, case.call, device))
             assert_kernel_agrees(kernel, backend, device, case, suite, threads=2)
 
-        examine(suite.cases(), check, 25, none=f"{kernel.name} takes no call of its layer's suite")
+        examine(suite.cases(), check, 12, none=f"{kernel.name} takes no call of its layer's suite")
 
 
 @pytest.mark.parametrize("checked", [False, True], ids=["fast", "checked"])

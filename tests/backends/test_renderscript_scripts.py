@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 from importlib.resources import files
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -87,6 +88,7 @@ def test_a_library_is_kept_and_a_damaged_one_is_built_anew(monkeypatch: pytest.M
     with pytest.raises(CnnrtError, match="cannot be compiled"):
         script_libraries([script], broken)  # another compiler is another key
     monkeypatch.setattr(Compiler, "build", lambda *_: pytest.fail("it was kept"))
+    monkeypatch.setattr(library, "_built", {})
     assert script_libraries([script], FOUND)[script] == first
 
     monkeypatch.setattr(library, "_built", {})
@@ -132,8 +134,8 @@ def test_compilers_are_looked_for_in_order(monkeypatch: pytest.MonkeyPatch, tmp_
     assert found() == str(older)
 
 
-def test_what_is_built_depends_on_everything_that_has_a_say(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("CNNRT_CACHE", "")
+def test_what_is_built_depends_on_everything_that_has_a_say(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("CNNRT_CACHE", str(tmp_path))
     monkeypatch.setattr(library, "_built", {})
     calls: list[str] = []
     monkeypatch.setattr(Compiler, "build", lambda self, *_: calls.append(self.version) or self.version.encode())
@@ -144,3 +146,14 @@ def test_what_is_built_depends_on_everything_that_has_a_say(monkeypatch: pytest.
         built([("a.c", "1")], ("-O2",), one, "a")
         built([("a.c", "1")], ("-O3",), other, "a")
     assert calls == ["clang 1", "clang 1", "clang 1", "clang 2"]
+
+
+@pytest.mark.skipif(find_spec("ziglang") is None, reason="ziglang, 100 MB, is not installed")
+def test_zig_compiles_scripts_and_the_driver(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/nowhere")
+    monkeypatch.delenv("CNNRT_CLANG", raising=False)
+    found = find_compiler()
+    assert isinstance(found, Compiler)
+    assert found.zig
+    script = Script("elementwise")
+    assert "sum" in Instance(script, script_libraries([script], found)[script]).loops
