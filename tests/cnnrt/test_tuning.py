@@ -29,7 +29,7 @@ from core_suite.small_networks import images, write_chain
 from core_suite.toy_backend import ToyBackend, ToyKernel
 from core_suite.tunable_kernels import CompiledKernel, SleepyKernel
 
-QUICK, SLOW = 2e-4, 3e-3
+QUICK, SLOW = 2e-4, 6e-3
 
 
 @pytest.fixture(autouse=True)

@@ -19,6 +19,8 @@ PACKAGES = {
     "cnnrt",
     "netfile_spec",
     "cnnrt_layers",
+    "cnnrt_backend_opencl",
+    "cnnrt_backend_renderscript",
     "cnnrt_backend_sequential",
     "cnnrt_backend_threaded",
     "cnnrt_export_cnndroid",
@@ -92,6 +94,13 @@ def test_types_demo_and_licences_are_in_it(names: list[str]) -> None:
     assert any(name.endswith(".dist-info/licenses/LICENSE") for name in names)
 
 
+def test_sources_that_are_compiled_elsewhere_are_in_it(names: list[str], repository: Path) -> None:
+    """Kernels for OpenCL and RenderScript, and what runs them."""
+    found = [p for kind in ("*.cl", "*.rs", "*.rsh", "*.c", "*.h") for p in (repository / "backends").rglob(kind)]
+    assert len(found) > 10
+    assert {p.relative_to(repository / "backends").as_posix() for p in found} <= set(names)
+
+
 def test_its_metadata_states_version_python_and_command(wheel: Path) -> None:
     metadata = email.message_from_string(text_in(wheel, "METADATA"))
     assert (metadata["Name"], metadata["Version"]) == ("cnnrt", cnnrt.__version__)
@@ -103,6 +112,8 @@ def test_its_metadata_states_version_python_and_command(wheel: Path) -> None:
     assert dict(points["console_scripts"]) == {"cnnrt": "cnnrt.cli:main"}
     assert dict(points["cnnrt.plugins"]) == {
         "layer.cnnrt": "cnnrt_layers",
+        "backend.opencl": "cnnrt_backend_opencl",
+        "backend.renderscript": "cnnrt_backend_renderscript",
         "backend.sequential": "cnnrt_backend_sequential",
         "backend.threaded": "cnnrt_backend_threaded",
         "exporter.cnndroid": "cnnrt_export_cnndroid",
