@@ -11,7 +11,7 @@ BIN    := $(VENV)/bin
 # How long `make fuzz` runs, all readers together.
 SECONDS ?= 60
 
-.PHONY: help demo test lint fuzz format docs clean
+.PHONY: help demo test lint fuzz oclgrind format docs clean
 
 help: ## what can be made
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -30,6 +30,9 @@ lint: $(VENV)/.lint ## ruff and mypy --strict
 
 fuzz: $(VENV)/.run ## hostile files for every reader, for SECONDS=60
 	$(BIN)/python -m fuzz --seconds $(SECONDS) --seed $$(date +%s)
+
+oclgrind: $(VENV)/.test ## every OpenCL kernel with all its tunables, on a device that watches memory
+	PYTHONPATH=tests $(BIN)/python -m opencl_suite.under_oclgrind $(OCLGRIND_ARGS)
 
 format: $(VENV)/.lint ## put the code in its standard form
 	$(BIN)/ruff check --fix .

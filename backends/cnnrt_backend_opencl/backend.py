@@ -13,7 +13,7 @@ import attrs
 from cnnrt.after_fork import renew_after_fork
 from cnnrt.backend import Backend, BufferSpec, Device, Segment
 from cnnrt.errors import CnnrtError, DeviceLostError, PlacementError
-from cnnrt_backend_opencl.discovery import ALIGNMENT, Found, find_devices, only_processors
+from cnnrt_backend_opencl.discovery import ALIGNMENT, Found, find_devices
 from cnnrt_backend_opencl.driver import Driver
 from cnnrt_backend_opencl.failures import OpenCLFailure
 from cnnrt_backend_opencl.limits import limits_of
@@ -58,7 +58,7 @@ class OpenCLBackend(Backend):
 
     def devices_beside(self) -> Sequence[Device]:
         """Return the usable devices that are no processors: these compute by the other backends already."""
-        if self._found is None and only_processors():
+        if self._found is None and (not self._driver.installed or self._driver.only_processors):
             return ()
         return [d for d in self.devices() if not d.problem and not limits_of(d).cpu]
 

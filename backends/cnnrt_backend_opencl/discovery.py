@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from collections import Counter
 from collections.abc import Iterator
-from importlib.util import find_spec
-from pathlib import Path
 
 import attrs
 
@@ -46,7 +42,7 @@ def find_devices(driver: Driver) -> list[Found]:
 
     Where there is none, one that cannot be used says why and what to install.
     """
-    if type(driver) is Driver and find_spec("pyopencl") is None:
+    if not driver.installed:
         return [_missing(f"pyopencl is not installed: {INSTALL}")]
     try:
         platforms = driver.platforms()
@@ -157,15 +153,3 @@ def _short_name(platform: str) -> str:
 
 def _missing(problem: str) -> Found:
     return Found(OpenCLDevice(BACKEND, "-", "any device of OpenCL 1.2", problem), None)
-
-
-def only_processors() -> bool:
-    """Tell, without loading a driver, whether all that are installed here are known to be of processors.
-
-    So that a machine without a graphics processor pays nothing for OpenCL where only speed was asked for. On Linux
-    alone, whose drivers are listed in files.
-    """
-    if sys.platform != "linux" or os.environ.get("OCL_ICD_FILENAMES"):
-        return False
-    folder = Path(os.environ.get("OCL_ICD_VENDORS") or "/etc/OpenCL/vendors")
-    return all(file.name.startswith(("pocl", "intelocl")) for file in folder.glob("*.icd"))

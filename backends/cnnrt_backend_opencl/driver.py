@@ -7,8 +7,12 @@ which count what is alive or fail on purpose.
 from __future__ import annotations
 
 import functools
+import os
+import sys
 import warnings
 from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any, cast
 
 from cnnrt.layer import Array
@@ -38,6 +42,23 @@ class Driver:
     def _access(self) -> dict[str, int]:
         flags = self._cl.mem_flags
         return {READ: flags.READ_ONLY, WRITE: flags.WRITE_ONLY, BOTH: flags.READ_WRITE}
+
+    @property
+    def installed(self) -> bool:
+        """Tell whether pyopencl is installed, without importing it."""
+        return find_spec("pyopencl") is not None
+
+    @property
+    def only_processors(self) -> bool:
+        """Tell, without loading a driver, whether all that are installed here are known to be of processors.
+
+        So that a machine without a graphics processor pays nothing for OpenCL where only speed was asked for. On Linux
+        alone, whose drivers are listed in files.
+        """
+        if sys.platform != "linux" or os.environ.get("OCL_ICD_FILENAMES"):
+            return False
+        folder = Path(os.environ.get("OCL_ICD_VENDORS") or "/etc/OpenCL/vendors")
+        return all(file.name.startswith(("pocl", "intelocl")) for file in folder.glob("*.icd"))
 
     @property
     def version(self) -> str:

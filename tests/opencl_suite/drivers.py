@@ -109,6 +109,8 @@ class StubDriver(Driver):
             "type": 4,
         }
 
+    installed = True
+    only_processors = False
     version = "stub"
 
     def platforms(self) -> list[Handle]:

@@ -49,6 +49,14 @@ def test_renderscript_can_be_compiled_and_checked_where_that_was_set_up(host: Pl
     )
 
 
+@pytest.mark.skipif("CNNRT_OPENCL" not in os.environ, reason="only where .ci/run has set up OpenCL")
+def test_opencl_has_a_device_and_its_watchdog_where_they_were_set_up(host: PluginHost) -> None:
+    found = {device.name: device.problem for device in host.backends()["opencl"].devices()}
+    assert found["pocl"] == ""
+    if "oclgrind" in os.environ["CNNRT_OPENCL"]:
+        assert shutil.which("oclgrind"), "tests/backends/test_opencl_oclgrind.py would be skipped"
+
+
 @pytest.mark.skipif("CNNRT_ARM" not in os.environ, reason="only where .ci/run has set up an emulator")
 def test_code_for_arm_can_be_run_where_it_was_set_up() -> None:
     assert missing() == ""
