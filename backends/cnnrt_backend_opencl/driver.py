@@ -22,9 +22,8 @@ Handle = Any
 """A thing of pyopencl (platform, device, context, queue, program, kernel, buffer); released with its last reference."""
 
 READ = "read"
-WRITE = "write"
 BOTH = "both"
-"""What kernels do with a buffer."""
+"""What kernels may do with a buffer."""
 
 
 class Driver:
@@ -41,7 +40,7 @@ class Driver:
     @functools.cached_property
     def _access(self) -> dict[str, int]:
         flags = self._cl.mem_flags
-        return {READ: flags.READ_ONLY, WRITE: flags.WRITE_ONLY, BOTH: flags.READ_WRITE}
+        return {READ: flags.READ_ONLY, BOTH: flags.READ_WRITE}
 
     @property
     def installed(self) -> bool:

@@ -16,7 +16,7 @@ import numpy as np
 from cnnrt.backend import BufferSpec, Frame, Segment, Step, StepTimer
 from cnnrt.errors import CnnrtError, DeviceLostError, DeviceMemoryError
 from cnnrt_backend_opencl.device_weights import DeviceWeights
-from cnnrt_backend_opencl.driver import BOTH, READ, WRITE, Handle
+from cnnrt_backend_opencl.driver import BOTH, Handle
 from cnnrt_backend_opencl.kernel import Input, Launch, Local, OpenCLKernel, Output, Weight, Workspace
 from cnnrt_backend_opencl.session import Session
 from cnnrt_backend_opencl.transfers import Outside, transfer_for
@@ -172,15 +172,10 @@ class OpenCLSegment:
                 bound.append(_Bound(kernel, launch, tuple(outside), tuple(streamed)))
             steps.append(tuple(bound))
         outside_ways = tuple(
-            transfer_for(session, slot, self._specs[slot].type.nbytes, self._access(slot))
+            transfer_for(session, slot, self._specs[slot].type.nbytes, slot in self._read, slot in self._written)
             for slot in sorted(self._read | self._written)
         )
         return _Call(session.queue(), tuple(steps), outside_ways, [arena, *parts.values()])
-
-    def _access(self, slot: int) -> str:
-        if slot not in self._written:
-            return READ
-        return BOTH if slot in self._read else WRITE
 
     def _weights(self, step: Step) -> tuple[Handle, ...]:
         packed = step.weights.get()

@@ -11,7 +11,7 @@ from typing import Protocol
 import numpy as np
 
 from cnnrt.layer import Array
-from cnnrt_backend_opencl.driver import READ, WRITE, Handle
+from cnnrt_backend_opencl.driver import BOTH, READ, Handle
 from cnnrt_backend_opencl.session import Session
 
 PIECE = 4 << 20
@@ -36,21 +36,22 @@ class Outside(Protocol):
 class InPlace:
     """The device works in the array."""
 
-    def __init__(self, session: Session, slot: int, access: str) -> None:
+    def __init__(self, session: Session, slot: int, written: bool) -> None:
         self.slot = slot
         self._session = session
-        self._access = access
+        self._written = written
         self._buffer: Handle = None
 
     def enter(self, queue: Handle, array: Array) -> Handle:
         """Return the array's memory as a buffer; None for one without values."""
         if array.size:
-            self._buffer = self._session.driver.buffer_of(self._session.context, self._access, array)
+            access = BOTH if self._written else READ
+            self._buffer = self._session.driver.buffer_of(self._session.context, access, array)
         return self._buffer
 
     def leave(self, queue: Handle, array: Array) -> None:
         """Map what was written, which brings it to the host wherever the driver had it."""
-        if self._buffer is not None and self._access != READ:
+        if self._buffer is not None and self._written:
             driver = self._session.driver
             driver.unmap(queue, driver.mapped(queue, self._buffer, array))
 
@@ -62,17 +63,18 @@ class InPlace:
 class Staged:
     """The array's bytes are copied to a buffer of the device and back, by pinned memory."""
 
-    def __init__(self, session: Session, slot: int, nbytes: int, access: str) -> None:
+    def __init__(self, session: Session, slot: int, nbytes: int, read: bool, written: bool) -> None:
         self.slot = slot
         self._session = session
-        self._access = access
+        self._read, self._written = read, written
+        access = BOTH if written else READ
         self._buffer = session.driver.buffer(session.context, access, nbytes) if nbytes else None
         self._piece = min(PIECE, nbytes)
         self._pinned: list[tuple[Handle, Array]] = []
 
     def enter(self, queue: Handle, array: Array) -> Handle:
         """Put copies of all pieces into the queue, in order, and return the buffer."""
-        if self._buffer is not None and self._access != WRITE:
+        if self._buffer is not None and self._read:
             driver = self._session.driver
             source = array.reshape(-1).view(np.uint8)
             events: list[Handle] = [None, None]
@@ -88,7 +90,7 @@ class Staged:
 
     def leave(self, queue: Handle, array: Array) -> None:
         """Read piece after piece."""
-        if self._buffer is None or self._access == READ:
+        if self._buffer is None or not self._written:
             return
         driver = self._session.driver
         target = array.reshape(-1).view(np.uint8)
@@ -122,8 +124,8 @@ class Staged:
         return self._pinned
 
 
-def transfer_for(session: Session, slot: int, nbytes: int, access: str) -> Outside:
-    """Return the way of a slot on a session's device."""
+def transfer_for(session: Session, slot: int, nbytes: int, read: bool, written: bool) -> Outside:
+    """Return the way of a slot on a session's device: whether steps read what is in the array, and write it."""
     if session.device.limits.shares_memory:
-        return InPlace(session, slot, access)
-    return Staged(session, slot, nbytes, access)
+        return InPlace(session, slot, written)
+    return Staged(session, slot, nbytes, read, written)

@@ -38,7 +38,8 @@ from cnnrt.testing.kernel_checks import assert_kernel_agrees, takes
 from cnnrt.testing.kernel_run import run_kernel
 from cnnrt.testing.suite_of import layer_suite
 
-OPTIONS = ("--data-races", "--uninitialized", "--check-api", "--max-errors", "60")
+OPTIONS = ("--data-races", "--uninitialized", "--check-api", "--max-errors", "60", "--build-options", "-cl-opt-disable")
+"""Not optimised: Oclgrind 21.10 knows not all instructions that LLVM optimises to, and reports lines as written."""
 INSIDE = "CNNRT_UNDER_OCLGRIND"
 MOST_OPERATIONS = 20_000
 """Of a call: Oclgrind interprets some million instructions a second."""
@@ -136,12 +137,16 @@ def _ends(tunable: Tunable) -> tuple[Any, ...]:
     return tuple(dict.fromkeys((min(tunable.values), max(tunable.values))))
 
 
+class _EnoughError(Exception):
+    """Ends the drawing of cases."""
+
+
 def _small_cases(strategy: SearchStrategy[Case], kernel: Kernel, device: Device, count: int) -> list[Case]:
     """Return so many calls that a kernel takes and that are small, the same each time."""
     found: list[Case] = []
 
     @settings(
-        max_examples=40 * count,
+        max_examples=1000,
         deadline=None,
         derandomize=True,
         database=None,
@@ -153,8 +158,10 @@ def _small_cases(strategy: SearchStrategy[Case], kernel: Kernel, device: Device,
         small = 0 < case.call.cost.flops + case.call.cost.bytes <= MOST_OPERATIONS
         if len(found) < count and small and takes(kernel, case.call, device):
             found.append(case)
+        if len(found) == count:
+            raise _EnoughError
 
-    with contextlib.suppress(Unsatisfiable):
+    with contextlib.suppress(_EnoughError, Unsatisfiable):
         collect()
     return found
 
