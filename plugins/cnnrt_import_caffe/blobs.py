@@ -7,13 +7,13 @@ Format: BlobProto. `shape` or, before 2015, the four numbers num, channels, heig
 from __future__ import annotations
 
 import math
-import mmap
 from typing import Any
 
 import attrs
 import numpy as np
 from numpy.typing import NDArray
 
+from cnnrt.mapped_file import let_go
 from cnnrt.protobuf_wire import (
     BYTES,
     FIXED32,
@@ -70,16 +70,8 @@ class Blob:
                 with np.errstate(over="ignore", invalid="ignore"):  # a double beyond float32 is infinite in Caffe too
                     values[filled : filled + count] = raw
                 filled += count
-                _release(self.file, start, start + count * run.step)
+                let_go(self.file, start, start + count * run.step)
         return values.reshape(self.shape)
-
-
-def _release(file: memoryview, start: int, end: int) -> None:
-    """Let go of the pages of a mapped file that were read, which would count as this process's memory."""
-    if isinstance(file.obj, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
-        first, last = -(-start // mmap.PAGESIZE), end // mmap.PAGESIZE
-        if first < last:
-            file.obj.madvise(mmap.MADV_DONTNEED, first * mmap.PAGESIZE, (last - first) * mmap.PAGESIZE)
 
 
 def read_blob(file: memoryview, start: int, end: int, allowance: Allowance | None = None) -> Blob:

@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 
 from cnnrt.channels_last.constants import Constant
 from cnnrt.errors import CnnrtError, ImportFailure, Problem
+from cnnrt.mapped_file import read_mapped
 from cnnrt_import_keras.hdf5_child import ALIGNMENT, MOST_OBJECTS, MOST_TEXT
 
 _SECONDS = 180
@@ -129,7 +130,7 @@ def _array(data: memoryview, start: int, entry: Mapping[str, Any]) -> Constant:
         raise ValueError("an array beyond the end")
 
     def read() -> NDArray[Any]:
-        return np.frombuffer(data, dtype, count, start + offset)
+        return read_mapped(data, dtype, count, start + offset)
 
     return Constant(str(entry["path"]), shape, "float" if np.dtype(dtype).kind == "f" else "integer", read)
 

@@ -4,6 +4,7 @@ The way from a file to a model, module by module:
 
     importer.py      OnnxImporter: which files are ONNX's, and the path from a file to an ImportedModel
     model_file.py    the file as a checked message: format, IR version, operator set
+    weights_in_place.py  large weights left in the file while the message is parsed
     tensors.py       constants: where their values lie, in the file or beside it, and how they become arrays
     model_text.py    text in it that need not be UTF-8
     nodes.py         one node: its name in messages, its attributes with their types

@@ -9,9 +9,12 @@ import mmap
 from pathlib import Path
 from typing import Any
 
-from cnnrt.errors import CnnrtError, ImportFailure, Problem
+from cnnrt.errors import CnnrtError, ImportFailure, ParameterFileError, Problem
+from cnnrt.protobuf_wire import MalformedMessage
 from cnnrt_import_onnx.model_text import text_of
 from cnnrt_import_onnx.supported import NEWEST_OPSET, OLDEST_OPSET
+from cnnrt_import_onnx.weights_in_place import LARGE, without_weights
+from netfile_spec.parameters.inside_root import resolve_inside
 from netfile_spec.problems import quoted
 
 OLDEST_IR, NEWEST_IR = 3, 14
@@ -45,13 +48,23 @@ def read_model(path: Path) -> Any:
                 raise _failure(path, f"this is {what}", hint)
         try:
             with memoryview(data) as view:
-                model.ParseFromString(view)
+                model.ParseFromString(_to_parse(view, path))
         except (DecodeError, RecursionError, UnicodeDecodeError, ValueError) as error:
             raise _failure(
                 path, f"not a readable ONNX model: {error}", "it is damaged, incomplete, or another kind of file"
             ) from None
     check_model(model, str(path))
     return model
+
+
+def _to_parse(data: memoryview, path: Path) -> bytes | memoryview:
+    """Return the message without its large weights where these can be read from the file later, else all of it."""
+    try:
+        if resolve_inside(path.parent, path.name) and len(data) >= LARGE:
+            return without_weights(data, path.name)
+    except (ParameterFileError, MalformedMessage):
+        pass  # a link that leads elsewhere; or no message, about which protobuf says more
+    return data
 
 
 def check_model(model: Any, file: str) -> None:

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cnnrt.channels_last.constants import Constant
+from cnnrt.mapped_file import read_mapped
 from cnnrt.protobuf_wire import BYTES, FIXED32, FIXED64, VARINT, MalformedMessage, WireField
 from cnnrt_import_tensorflow.messages import Source, read_shape, varints
 
@@ -90,7 +91,7 @@ def stored_constant(data: memoryview, start: int, shape: tuple[int, ...], kind: 
     count = math.prod(shape)
 
     def read() -> NDArray[Any]:
-        values = np.frombuffer(data, kind.stored, count, start)
+        values = read_mapped(data, kind.stored, count, start)
         return _widened(values, kind)
 
     return Constant(name, shape, _plain(kind), read)

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cnnrt.channels_last.constants import Constant
+from cnnrt.mapped_file import read_mapped
 from cnnrt_import_tflite.schema import (
     BOOL,
     FLOAT16,
@@ -62,7 +63,7 @@ def constant_tensor(data: memoryview, tensor: TensorInfo) -> Constant:
         _check_scale(tensor.shape, scaled)
 
     def read() -> NDArray[Any]:
-        values = np.frombuffer(data, stored, count, start)
+        values = read_mapped(data, stored, count, start)
         if scaled is not None:
             return _dequantised(values.reshape(tensor.shape), scaled)
         return values.astype(np.float32) if tensor.kind == FLOAT16 else values

@@ -6,13 +6,16 @@ An array of objects in a .npy or .npz is a pickle behind the header; it is read 
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import attrs
 import numpy as np
 
-from cnnrt.archives import archive_kind, open_archive, read_gzip
+from cnnrt.archives import Archive, archive_kind, open_archive, read_gzip
 from cnnrt.errors import CnnrtError, ImportFailure, Problem
+from cnnrt.layer import Array, Shape
 from cnnrt.npy_file import read_npy_header, tolerant, why_unreadable
 from cnnrt.pickles import read_pickle
 from cnnrt_import_theano.theano_globals import theano_globals
@@ -23,6 +26,15 @@ _LOOKED_AT = 1 << 16
 _NAMES = (b"numpy", b"theano", b"lasagne")
 _OF_OTHERS = (b"model_state", b"torch")
 _FIRST = b"\x80(c]}"
+
+
+@attrs.frozen(eq=False)
+class StoredArray:
+    """Numbers in a file, which are read when they are asked for."""
+
+    shape: Shape
+    dtype: np.dtype[Any]
+    read: Callable[[], Array] = attrs.field(repr=False)
 
 
 def is_ours(file: Path) -> bool:
@@ -85,10 +97,21 @@ def read_value(file: Path) -> Any:
 def _read_npz(file: Path) -> dict[str, Any]:
     with open_archive(file) as archive:
         return {
-            name.removesuffix(".npy"): _read_npy(archive.read(name), f"{file}, {name}")
-            for name in archive.sizes
-            if name.endswith(".npy")
+            name.removesuffix(".npy"): _member(file, archive, name) for name in archive.sizes if name.endswith(".npy")
         }
+
+
+def _member(file: Path, archive: Archive, name: str) -> Any:
+    """Return an array of an archive: one of numbers is looked through now, and read anew when it is asked for."""
+    found = _read_npy(archive.read(name), f"{file}, {name}")
+    if not isinstance(found, np.ndarray):
+        return found
+
+    def read() -> Array:
+        with open_archive(file) as again:
+            return np.asarray(_read_npy(again.read(name), f"{file}, {name}"))
+
+    return StoredArray(found.shape, found.dtype, read)
 
 
 def _read_npy(data: bytes, file: str) -> Any:

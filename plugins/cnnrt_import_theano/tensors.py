@@ -11,6 +11,7 @@ from cnnrt.errors import ImportFailure, Problem
 from cnnrt.layer import Array
 from cnnrt.loose_weights import LooseTensor
 from cnnrt.pickles import PickledArray
+from cnnrt_import_theano.stored_arrays import StoredArray
 from cnnrt_import_theano.theano_globals import shared_value
 
 MOST_VALUES = 200_000
@@ -44,6 +45,8 @@ def as_tensor(name: str, value: Any) -> LooseTensor | None:
     value = value if shared is None else shared
     if isinstance(value, PickledArray) and value.is_numeric:
         return LooseTensor(name, value.shape, value.array)
+    if isinstance(value, StoredArray) and value.dtype.kind in "biuf":
+        return LooseTensor(name, value.shape, value.read)
     if isinstance(value, np.ndarray) and value.dtype.kind in "biuf":
         return LooseTensor(name, value.shape, _giver(value))
     return None

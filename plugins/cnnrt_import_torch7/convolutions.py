@@ -33,7 +33,7 @@ def convolution(module: Module, flow: Flow) -> Flow:
         keys["group"] = groups
         if inputs % groups:
             return module.problem(f"{inputs} inputs in {groups} groups", expected="a number that divides the inputs")
-    weight = module.weight("weight", (outputs, inputs // groups, *kernel))
+    weight = module.stored("weight", (outputs, inputs // groups, *kernel))
     return module.add("Convolution", [bottom], keys, {"weight": weight, **module.bias(outputs)})
 
 
@@ -49,7 +49,7 @@ def full_convolution(module: Module, flow: Flow) -> Flow:
         keys["output_pad"] = extra
     if groups != 1:
         keys["group"] = groups
-    weight = module.weight("weight", (inputs, outputs // groups, *kernel))
+    weight = module.stored("weight", (inputs, outputs // groups, *kernel))
     return module.add("Deconvolution", [bottom], keys, {"weight": weight, **module.bias(outputs)})
 
 
@@ -80,10 +80,10 @@ def linear(module: Module, flow: Flow) -> Flow:
     tensor = module.field("weight")
     if isinstance(tensor, Tensor) and len(tensor.shape) != 2:
         return module.problem("its weights are no matrix", expected="(outputs, inputs)")
-    weight = module.weight("weight")
-    if weight is None:
+    weight = module.stored("weight")
+    if weight is None or not isinstance(tensor, Tensor):
         return UNKNOWN
-    return module.add("FullyConnected", [bottom], {}, {"weight": weight, **module.bias(len(weight))})
+    return module.add("FullyConnected", [bottom], {}, {"weight": weight, **module.bias(tensor.shape[0])})
 
 
 def per_channel(module: Module, flow: Flow) -> Flow:

@@ -10,6 +10,7 @@ import attrs
 import numpy as np
 
 from cnnrt.layer import Array
+from cnnrt.lazy_weights import LazyWeights
 from cnnrt.model_builder import UNKNOWN, ModelBuilder
 from cnnrt_import_torch7.objects import Storage, Table, Tensor, TorchObject
 from netfile_spec import Value
@@ -90,7 +91,7 @@ class Module:
         value = self.field(name)
         numbers: list[Any] = []
         if isinstance(value, Storage) and value.count < 32:
-            numbers = value.read().tolist()
+            numbers = value.read(0, value.count).tolist()
         elif isinstance(value, Table):
             numbers = value.sequence[:32]
         if not numbers or any(n != int(n) or abs(n) > _LARGEST for n in numbers if isinstance(n, int | float)):
@@ -99,6 +100,11 @@ class Module:
 
     def weight(self, name: str, shape: tuple[int, ...] | None = None) -> Array | None:
         """Return a tensor as float32, in `shape`, where as many numbers are there; a problem where it does not fit."""
+        read = self.stored(name, shape)
+        return None if read is None else read()
+
+    def stored(self, name: str, shape: tuple[int, ...] | None = None) -> Callable[[], Array] | None:
+        """Return what reads a tensor as `weight` does, each time it is called; a problem where it does not fit."""
         tensor = self.field(name)
         if not isinstance(tensor, Tensor) or not math.prod(tensor.shape) or not tensor.shape:
             self.problem(f"it has no {name}", hint="was the model cleared of its weights (clearState, a clone)?")
@@ -108,8 +114,12 @@ class Module:
             held = "×".join(str(n) for n in tensor.shape)
             self.problem(f"its {name} is {held}", expected="×".join(str(n) for n in wanted))
             return None
-        with np.errstate(all="ignore"):
-            return np.ascontiguousarray(tensor.array(), np.float32).reshape(wanted)
+
+        def read() -> Array:
+            with np.errstate(all="ignore"):
+                return np.ascontiguousarray(tensor.array(), np.float32).reshape(wanted)
+
+        return read
 
     def bias(self, outputs: int, name: str = "bias") -> Mapping[str, Array]:
         """Return the bias as weights of a layer; none where the module has none."""
@@ -139,14 +149,18 @@ class Module:
         type: str,
         bottoms: list[str],
         keys: Mapping[str, Value] | None = None,
-        weights: Mapping[str, Array | None] | None = None,
+        weights: Mapping[str, Array | Callable[[], Array] | None] | None = None,
         suffix: str = "",
     ) -> str:
-        """Add a layer; where one of its weights was a problem (None), nothing."""
+        """Add a layer; where one of its weights was a problem (None), nothing. Weights may be what reads them."""
         if weights and any(w is None for w in weights.values()):
             return UNKNOWN
-        present = {name: w for name, w in (weights or {}).items() if w is not None}
-        return self.model.layer(type, self.name + suffix, bottoms, keys, present)
+        makers = {name: w if callable(w) else _giver(w) for name, w in (weights or {}).items() if w is not None}
+        return self.model.layer(type, self.name + suffix, bottoms, keys, LazyWeights(makers))
+
+
+def _giver(array: Array) -> Callable[[], Array]:
+    return lambda: array
 
 
 def _shown(value: Any) -> str:

@@ -7,6 +7,7 @@ of its own.
 
 from __future__ import annotations
 
+import mmap
 import re
 from pathlib import Path
 from typing import Any
@@ -44,7 +45,9 @@ def read_file(path: Path) -> Any:
             raise ImportFailure([Problem("is no file")], file=str(path))
         if path.stat().st_size > LARGEST_FILE:
             raise ImportFailure([Problem("is too large", expected="8 GiB at most")], file=str(path))
-        data = path.read_bytes()
+        with path.open("rb") as file:
+            empty = not path.stat().st_size
+            data = b"" if empty else mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
     except (OSError, ValueError) as error:
         raise ImportFailure([Problem(f"cannot be read: {error}")], file=str(path)) from error
     streams: list[Stream] = [Ascii(data)] if looks_like_ascii(data) else [Binary(data), Binary(data, 4)]
@@ -57,7 +60,7 @@ def read_file(path: Path) -> Any:
     raise ImportFailure([Problem(str(first))], file=str(path))
 
 
-def looks_like_ascii(data: bytes) -> bool:
+def looks_like_ascii(data: bytes | mmap.mmap) -> bool:
     """Tell whether a file begins with a type in ASCII, "4\\n" for an object."""
     return re.match(rb"[0-8]\n[0-9]", data) is not None
 

@@ -60,11 +60,11 @@ class TorchObject:
 
 @attrs.define(eq=False)
 class Storage:
-    """Numbers in a row: how many, of which type, and how they are read."""
+    """Numbers in a row: how many, of which type, and how those from a place to before another one are read."""
 
     count: int
     dtype: np.dtype[Any]
-    read: Callable[[], Array] = attrs.field(repr=False)
+    read: Callable[[int, int], Array] = attrs.field(repr=False)
 
 
 @attrs.define(eq=False)
@@ -76,11 +76,16 @@ class Tensor:
     offset: int
     storage: Storage | None = None
 
+    @property
+    def _last(self) -> int:
+        """The place of its last value in the storage."""
+        return self.offset + sum((n - 1) * s for n, s in zip(self.shape, self.strides, strict=True))
+
     def check(self) -> None:
         """Raise Fault where the view leads outside of its storage."""
         if 0 in self.shape or not self.shape:
             return
-        last = self.offset + sum((n - 1) * s for n, s in zip(self.shape, self.strides, strict=True))
+        last = self._last
         held = self.storage.count if self.storage is not None else 0
         if self.offset < 0 or any(s < 0 for s in self.strides) or last >= held:
             raise Fault(f"a tensor that reaches to value {last + 1:,} of a storage of {held:,}")
@@ -92,6 +97,6 @@ class Tensor:
         """Return the values, read-only."""
         if self.storage is None or 0 in self.shape or not self.shape:
             return np.zeros(self.shape if self.shape else (0,), np.float32)
-        values = self.storage.read()
+        values = self.storage.read(self.offset, self._last + 1)
         strides = tuple(s * values.itemsize for s in self.strides)
-        return np.lib.stride_tricks.as_strided(values[self.offset :], self.shape, strides, writeable=False)
+        return np.lib.stride_tricks.as_strided(values, self.shape, strides, writeable=False)

@@ -7,6 +7,7 @@ machine of 32 bits). ASCII has numbers apart by blanks; text is as long as the n
 from __future__ import annotations
 
 import abc
+import mmap
 import re
 import struct
 from typing import Any
@@ -14,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from cnnrt.layer import Array
+from cnnrt.mapped_file import read_mapped
 from cnnrt_import_torch7.objects import Fault, Storage
 
 _WORD = re.compile(rb"\s*(\S{1,64})")
@@ -23,7 +25,7 @@ _BYTES = ("i1", "u1")
 class Stream(abc.ABC):
     """Reads one value after the other from `data`; `at` is the offset of the next byte."""
 
-    def __init__(self, data: bytes) -> None:
+    def __init__(self, data: bytes | mmap.mmap) -> None:
         self.data = data
         self.at = 0
 
@@ -58,7 +60,7 @@ class Stream(abc.ABC):
 class Binary(Stream):
     """The binary encoding; `long_size` is 8 or 4 bytes."""
 
-    def __init__(self, data: bytes, long_size: int = 8) -> None:
+    def __init__(self, data: bytes | mmap.mmap, long_size: int = 8) -> None:
         super().__init__(data)
         self.long_size = long_size
 
@@ -90,7 +92,12 @@ class Binary(Stream):
         if not 0 <= count <= (len(self.data) - start) // dtype.itemsize:
             raise Fault(f"a storage of {count:,} numbers, more than the file holds")
         self.at += count * dtype.itemsize
-        return Storage(count, dtype, lambda: np.frombuffer(self.data, dtype, count, start))
+        whole = memoryview(self.data)
+
+        def read(first: int, last: int) -> Array:
+            return read_mapped(whole, dtype, last - first, start + first * dtype.itemsize)
+
+        return Storage(count, dtype, read)
 
 
 class Ascii(Stream):
@@ -150,4 +157,4 @@ class Ascii(Stream):
             with np.errstate(all="ignore"):
                 values = numbers.astype(dtype)
         self._end_line()
-        return Storage(count, dtype, lambda: values)
+        return Storage(count, dtype, lambda first, last: values[first:last])

@@ -12,8 +12,10 @@ from onnx import TensorProto, helper, numpy_helper
 
 from cnnrt import CnnrtError, convert
 from cnnrt.errors import ImportFailure
+from cnnrt.layer import Array
 from cnnrt.plugins import plugin_host
 from cnnrt_import_onnx.importer import OnnxImporter
+from cnnrt_import_onnx.model_file import read_model
 from cnnrt_import_onnx.supported import NEWEST_OPSET, OLDEST_OPSET
 from onnx_suite.small_models import computed, expected, make_model, node, problems, read, save, values
 
@@ -308,3 +310,36 @@ def test_a_model_in_half_precision(tmp_path: Path) -> None:
     wanted = expected(wide, {"x": x.astype(np.float32)}, ["y"])["y"]
     got = computed(tmp_path, model, {"x": x.astype(np.float32)}, ["y"])["y"]
     np.testing.assert_allclose(got, wanted, atol=1e-6)
+
+
+def large_model(attribute: bool = False) -> tuple[Any, Array]:
+    """A product with a matrix of 128 KiB, an initializer or the value of a Constant."""
+    weight = values(128, 256)
+    product = helper.make_node("Gemm", ["x", "w"], ["y"], transB=1)
+    if attribute:
+        constant = helper.make_node("Constant", [], ["w"], value=numpy_helper.from_array(weight, "w"))
+        return make_model([constant, product], inputs={"x": ("N", 256)}), weight
+    return make_model([product], {"w": weight}, inputs={"x": ("N", 256)}), weight
+
+
+@pytest.mark.parametrize("attribute", [False, True])
+def test_large_weights_stay_in_the_file_until_they_are_asked_for(tmp_path: Path, attribute: bool) -> None:
+    model, weight = large_model(attribute)
+    path = save(tmp_path, model)
+    message = read_model(path)
+    assert message.ByteSize() < 1000
+    kept = message.graph.node[0].attribute[0].t if attribute else message.graph.initializer[0]
+    (offset,) = (int(entry.value) for entry in kept.external_data if entry.key == "offset")
+    assert path.read_bytes()[offset : offset + weight.nbytes] == weight.tobytes()
+    (stored,) = OnnxImporter().read([path]).parameters.values()
+    np.testing.assert_array_equal(stored["weight"], weight)
+
+
+def test_a_model_behind_a_link_is_read_as_a_whole(tmp_path: Path) -> None:
+    model, weight = large_model()
+    (tmp_path / "blobs").mkdir()
+    (tmp_path / "models").mkdir()
+    link = tmp_path / "models" / "model.onnx"
+    link.symlink_to(save(tmp_path / "blobs", model))
+    (stored,) = OnnxImporter().read([link]).parameters.values()
+    np.testing.assert_array_equal(stored["weight"], weight)
