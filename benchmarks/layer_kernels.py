@@ -21,12 +21,22 @@ from cnnrt.layer_call import LayerCall
 from cnnrt.plugins import plugin_host
 from cnnrt.tensor import TensorType
 from cnnrt_layers import (
+    ELU,
+    GELU,
+    MVN,
     ChannelShuffle,
     Crop,
     Deconvolution,
     DepthToSpace,
+    InstanceNorm,
+    Interp,
+    Mish,
+    Normalize,
     Pad,
     Permute,
+    Pooling,
+    Reduction,
+    Resize,
     Slice,
     SpaceToDepth,
     StridedSlice,
@@ -74,6 +84,20 @@ WORK: Mapping[str, Work] = {
     "Deconvolution 4×4, stride 2, depthwise": _deconvolution(
         Deconvolution(stride=2, pad=1, group=64), (1, 64, 56, 56), 64, 4
     ),
+    "Resize, nearest, YOLO": Work(Resize(scale=(2.0,)), ((1, 256, 26, 26),)),
+    "Resize, linear, half pixels": Work(Resize(scale=(2.0,), mode="linear"), ((1, 128, 64, 64),)),
+    "Resize, cubic": Work(Resize(scale=(2.0,), mode="cubic"), ((1, 64, 64, 64),)),
+    "Interp, PSPNet": Work(Interp(zoom_factor=8), ((1, 21, 60, 60),)),
+    "Pooling with places, SegNet": Work(Pooling(kernel_size=2, stride=2, mask=True), ((1, 64, 180, 240),)),
+    "Pooling with gaps": Work(Pooling(kernel_size=3, dilation=2, pad=2), ((1, 256, 28, 28),)),
+    "Pooling, Euclidean norm": Work(Pooling(pool="lp", kernel_size=2, stride=2), ((1, 64, 112, 112),)),
+    "Normalize, SSD": Work(Normalize(), ((1, 512, 38, 38),), {"scale": (512,)}),
+    "InstanceNorm, style transfer": Work(InstanceNorm(), ((1, 64, 128, 128),), {"scale": (64,), "bias": (64,)}),
+    "MVN": Work(MVN(), ((1, 64, 56, 56),)),
+    "Reduction, mean of images": Work(Reduction(operation="mean", axes=(2, 3)), ((4, 960, 7, 7),)),
+    "ELU": Work(ELU(), ((1, 64, 112, 112),)),
+    "GELU": Work(GELU(), ((1, 64, 56, 56),)),
+    "Mish": Work(Mish(), ((1, 64, 56, 56),)),
 }
 
 

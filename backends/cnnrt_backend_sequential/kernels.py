@@ -10,6 +10,7 @@ from cnnrt_backend_sequential.concat import CopySlices
 from cnnrt_backend_sequential.convolution_depthwise import DepthwiseConvolution
 from cnnrt_backend_sequential.convolution_pointwise import PointwiseConvolution
 from cnnrt_backend_sequential.convolution_rows import RowsConvolution
+from cnnrt_backend_sequential.deconvolution import SpreadRows
 from cnnrt_backend_sequential.eltwise import CombineChunks
 from cnnrt_backend_sequential.eltwise_broadcast import CombineBroadcast
 from cnnrt_backend_sequential.fully_connected import MatrixProduct
@@ -19,6 +20,7 @@ from cnnrt_backend_sequential.pooling import SlidePooling
 from cnnrt_backend_sequential.prelu import RectifyChannels
 from cnnrt_backend_sequential.rearrangement import REARRANGEMENTS
 from cnnrt_backend_sequential.relu import Rectify
+from cnnrt_backend_sequential.resampling import InterpolateImages, ResizeImages
 from cnnrt_backend_sequential.softmax import Exponentials
 
 
@@ -28,6 +30,9 @@ def sequential_kernels() -> list[Kernel]:
         RowsConvolution(),
         PointwiseConvolution(),
         DepthwiseConvolution(),
+        SpreadRows(),
+        ResizeImages(),
+        InterpolateImages(),
         SlidePooling(),
         NormaliseBlocks(),
         MatrixProduct(),

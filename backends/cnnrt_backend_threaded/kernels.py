@@ -6,6 +6,7 @@ from cnnrt.backend import Kernel
 from cnnrt_backend_threaded.activations import ACTIVATIONS
 from cnnrt_backend_threaded.channel_terms import NormaliseStatistics, RectifyChannels, ScaleChannels
 from cnnrt_backend_threaded.concat import CopyRuns
+from cnnrt_backend_threaded.constant import CopyStored
 from cnnrt_backend_threaded.convolution_depthwise import DepthwiseConvolution
 from cnnrt_backend_threaded.convolution_direct import DirectConvolution
 from cnnrt_backend_threaded.convolution_winograd import WinogradFive, WinogradFour, WinogradThree, WinogradTwo
@@ -14,7 +15,9 @@ from cnnrt_backend_threaded.deconvolution_direct import DirectDeconvolution
 from cnnrt_backend_threaded.eltwise import Combine
 from cnnrt_backend_threaded.eltwise_broadcast import CombineBroadcast
 from cnnrt_backend_threaded.fully_connected import PanelProduct
+from cnnrt_backend_threaded.image_statistics import NormaliseInstances, NormaliseMeanAndVariance, ReduceImages
 from cnnrt_backend_threaded.lrn import NormaliseChannels, NormaliseWindows
+from cnnrt_backend_threaded.normalize import NormalizePixels
 from cnnrt_backend_threaded.pooling import WindowPooling
 from cnnrt_backend_threaded.rearrangement import REARRANGEMENTS
 from cnnrt_backend_threaded.relu import Rectify
@@ -48,7 +51,12 @@ def threaded_kernels(machine: Machine | None = None) -> list[Kernel]:
         NormaliseStatistics,
         ScaleChannels,
         RectifyChannels,
+        NormaliseInstances,
+        NormaliseMeanAndVariance,
+        NormalizePixels,
+        ReduceImages,
         *ACTIVATIONS,
+        CopyStored,
         *REARRANGEMENTS,
     )
     return [kernel(machine) for kernel in kernels]
