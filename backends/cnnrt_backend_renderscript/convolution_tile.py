@@ -49,11 +49,13 @@ class TileConvolution(ScriptKernel):
 
     def tile(self, call: LayerCall) -> Tile:
         """Return the tile in force."""
-        pixels, channels = self.tuning.get("pixels"), self.tuning.get("channels")
-        return Tile(int(pixels or self._pixels(call)), int(channels or 8))
+        default = self.default_tile(call)
+        pixels, channels = self.tuning.get("pixels", default.pixels), self.tuning.get("channels", default.channels)
+        return Tile(int(pixels), int(channels))
 
-    def _pixels(self, call: LayerCall) -> int:
-        return 6 if read_geometry(call).pixels > 1 else 1
+    def default_tile(self, call: LayerCall) -> Tile:
+        """Return a tile whose 12 vectors of sums, 2 of weights and one value fill 16 vector registers."""
+        return Tile(6, 8)
 
     def parameters(self, call: LayerCall) -> Mapping[str, int | str]:
         """Return the tile."""
@@ -61,11 +63,11 @@ class TileConvolution(ScriptKernel):
 
     def tunables(self, call: LayerCall, device: Device) -> Sequence[Tunable]:
         """Return tiles that fit the registers of some processor."""
-        return (Tunable("pixels", (6, 4, 8)), Tunable("channels", (8, 16)))
+        return (Tunable("pixels", (6, 3, 2, 1)), Tunable("channels", (8, 16, 32)))
 
     def allows(self, call: LayerCall, tuning: Tuning) -> bool:
-        """Take tiles of at most 96 values, 24 vectors."""
-        return int(tuning["pixels"]) * int(tuning["channels"]) <= 96
+        """Take tiles of 32 to 64 values, 8 to 16 vectors: enough sums to hide latencies, few enough for registers."""
+        return 32 <= int(tuning["pixels"]) * int(tuning["channels"]) <= 64
 
     def estimate(self, call: LayerCall, device: Device) -> float:
         """Return the seconds of all products, those of filled-up tiles included."""
@@ -139,6 +141,10 @@ class TileProduct(TileConvolution):
     """FullyConnected: images of one pixel, which has all features. After images these lie channels last."""
 
     layer = "FullyConnected"
+
+    def default_tile(self, call: LayerCall) -> Tile:
+        """Return a wide and low tile: the weights, which are many, are read in long runs."""
+        return Tile(1 if read_geometry(call).pixels == 1 else 2, 32)
 
     def takes(self, call: LayerCall) -> str:
         """Return NHWC where whole images are flattened."""

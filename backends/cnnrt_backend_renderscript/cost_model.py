@@ -11,7 +11,7 @@ DOT_PRODUCTS = 6e9
 """The same where sums are made across a vector."""
 PASS_SECONDS = 2.5e-10
 """Reading or writing one float32 that is partly in the cache."""
-MEMORY_BYTES = 12e9
+MEMORY_BYTES = 30e9
 """Bytes a second from main memory."""
 LAUNCH_SECONDS = 2e-6
 

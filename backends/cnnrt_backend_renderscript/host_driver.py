@@ -80,12 +80,10 @@ class HostDriver:
 
 
 _driver: dict[Compiler, HostDriver] = {}
-_making = threading.Lock()
 
 
 def host_driver(compiler: Compiler) -> HostDriver:
     """Return the process's driver, built by this compiler if there is none yet."""
-    with _making:
-        if compiler not in _driver:
-            _driver[compiler] = HostDriver(compiler)
-        return _driver[compiler]
+    if compiler not in _driver:
+        _driver.setdefault(compiler, HostDriver(compiler))  # where two threads make one, the first one is used
+    return _driver[compiler]

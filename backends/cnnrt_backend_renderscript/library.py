@@ -11,8 +11,8 @@ import ctypes
 import functools
 import hashlib
 import os
+import platform
 import tempfile
-import threading
 import weakref
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -33,7 +33,6 @@ DIGEST_BYTES = 32
 Sources = Sequence[tuple[str, str | bytes]]
 """Names of files and what is in them."""
 
-_lock = threading.Lock()
 _built: dict[str, bytes] = {}
 
 
@@ -97,21 +96,18 @@ def _build_of(script: Script, compiler: Compiler, checked: bool) -> tuple[Source
 
 def host_arguments(compiler: Compiler) -> tuple[str, ...]:
     """Return the arguments for a shared library for this processor."""
-    return (*BASE, "-shared", "-mcpu=native" if compiler.zig else "-march=native")
+    for_arm = platform.machine().lower() in ("aarch64", "arm64")
+    return (*BASE, "-shared", "-mcpu=native" if compiler.zig or for_arm else "-march=native")
 
 
 def built(sources: Sources, arguments: Sequence[str], compiler: Compiler, what: str) -> bytes:
     """Return what a compiler makes of sources: known in this process, kept on disk, or built now. Raises CnnrtError."""
     key = _key(sources, arguments, compiler)
-    with _lock:
-        known = _built.get(key)
+    known = _built.get(key) or _kept(key)
     if known is None:
-        known = _kept(key)
-        if known is None:
-            known = compiler.build(sources, arguments, what)
-            _keep(key, known)
-        with _lock:
-            _built[key] = known
+        known = compiler.build(sources, arguments, what)
+        _keep(key, known)
+    _built[key] = known
     return known
 
 
