@@ -119,6 +119,14 @@ class Kernel(abc.ABC):
         """Return the memory layout in which the kernel writes the outputs of a call."""
         return PLAIN
 
+    def writes_part(self, call: LayerCall) -> bool:
+        """Tell whether the kernel writes the (only) output of a call into a part of a larger array, where it belongs.
+
+        There the output begins anywhere, and where its type has a `pitch`, its runs lie that far apart. A Concat whose
+        inputs all come from such kernels costs nothing.
+        """
+        return False
+
     def estimate(self, call: LayerCall, device: Device) -> float:
         """Return the seconds that one call is expected to take: the cost model used where nothing was measured.
 
@@ -211,12 +219,16 @@ HostFunction = Callable[[Sequence[Array], Sequence[Array], Packed, Array], None]
 class HostKernel(Kernel):
     """A kernel in Python that reads and writes NumPy arrays in the process's own memory."""
 
+    def writes_part(self, call: LayerCall) -> bool:
+        """Return True where the output is C-contiguous there too."""
+        return not call.outputs[0].pitch
+
     @abc.abstractmethod
     def bind(self, call: LayerCall) -> HostFunction:
         """Return the function that computes `call`; everything that depends on shapes alone is done here.
 
-        Inputs are read-only by contract, outputs are C-contiguous and uninitialised, the workspace has at
-        least `workspace(call)` bytes, aligned to 64.
+        Inputs are read-only by contract, outputs are C-contiguous (but for those of `writes_part` with a pitch) and
+        uninitialised, the workspace has at least `workspace(call)` bytes, aligned to 64.
         """
 
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from cnnrt.backend import BufferSpec
 from cnnrt.errors import CnnrtError
+from cnnrt.parts_in_place import parts_of_wholes
 from cnnrt.passes.split_batch import JoinItems, TakeItems
 from cnnrt.placement import Placed
 from cnnrt.tensor import TensorType
@@ -25,10 +26,11 @@ _LARGEST_ARENA = 1 << 62
 
 @attrs.frozen
 class View:
-    """A slot that shows the bytes of another one in another shape."""
+    """A slot that shows the bytes of another one in another shape; with an `offset`, some of them from there on."""
 
     slot: int
     root: int
+    offset: int | None = None
 
 
 @attrs.frozen
@@ -95,14 +97,16 @@ def plan_buffers(
     """
     homes = homes or [None] * len(placed)
     slots = {name: i for i, name in enumerate(types)}
-    root = {name: name for name in types}
+    parts = parts_of_wholes(placed, types)
+    root = {name: parts[name].whole if name in parts else name for name in types}
+    start = {name: part.offset for name, part in parts.items()}
     windows: dict[str, str] = {}  # values that are a part of another one
     for p in placed:
         if isinstance(p.node.layer, TakeItems):
             windows[p.node.outputs[0]] = p.node.inputs[0]
         elif isinstance(p.node.layer, JoinItems):
             windows[root[p.node.inputs[0]]] = p.node.outputs[0]
-        elif p.kernel is None:
+        elif p.kernel is None and len(p.node.inputs) == 1:
             root[p.node.outputs[0]] = root[p.node.inputs[0]]
     handed_in = set(inputs)
     handed_back = [r for r in dict.fromkeys(root[v] for v in wanted) if r not in handed_in]
@@ -139,11 +143,13 @@ def plan_buffers(
     for name, t in types.items():
         span = inside.get(root[name], nowhere)
         view_of = slots[root[name]] if name != root[name] else None
-        specs.append(BufferSpec(t, None if span is nowhere else span.offset, span.home is not None, view_of))
+        offset = None if span is nowhere else span.offset + start.get(name, 0)
+        specs.append(BufferSpec(t, offset, span.home is not None, view_of))
     specs += [BufferSpec(TensorType((s.nbytes,), "uint8"), s.offset, s.home is not None) for s in scratch]
 
     def views(roots: Collection[str]) -> tuple[View, ...]:
-        return tuple(View(slots[name], slots[r]) for name, r in root.items() if name != r and r in roots)
+        shown = ((name, r) for name, r in root.items() if name != r and r in roots)
+        return tuple(View(slots[name], slots[r], start.get(name)) for name, r in shown)
 
     results, given = [], set(handed_in)
     for value in wanted:

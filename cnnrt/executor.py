@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import queue
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -16,7 +17,7 @@ from cnnrt.after_fork import renew_after_fork
 from cnnrt.backend import BufferSpec, Frame, Runnable, StepTimer
 from cnnrt.buffers import ALIGNMENT, Buffers, View
 from cnnrt.layer import Array, Shape
-from cnnrt.layouts import physical_shape
+from cnnrt.layouts import physical_shape, place_array, strides
 from cnnrt.plan import Plan
 
 
@@ -34,8 +35,8 @@ class Prepared:
         self._groups = [(parts, tuple(runnable for _, runnable in group)) for parts, group in grouped]
         self._buffers = buffers
         self._outputs = [(slot, buffers.specs[slot].type) for slot in buffers.outputs]
-        self._views = self._shaped(buffers.views)
-        self._views_of_parts = self._shaped(buffers.views_of_parts)
+        self._views = _Views(buffers.views, buffers.specs)
+        self._views_of_parts = _Views(buffers.views_of_parts, buffers.specs)
         self._concurrency = concurrency
         self.after_fork()
         renew_after_fork(self)
@@ -60,8 +61,7 @@ class Prepared:
                 frame[slot] = _read_only(array)
             for slot, tensor in self._outputs:
                 frame[slot] = np.empty(tensor.shape, tensor.dtype)
-            for slot, root, shape in self._views:
-                frame[slot] = frame[root].reshape(shape)
+            self._views.show(frame)
             for parts, runnables in self._groups:
                 for part in range(parts):
                     if parts > 1:
@@ -79,11 +79,7 @@ class Prepared:
         for window in self._buffers.windows:
             first = part * window.items
             frame[window.slot] = frame[window.whole][first : first + window.items]
-        for slot, root, shape in self._views_of_parts:
-            frame[slot] = frame[root].reshape(shape)
-
-    def _shaped(self, views: Sequence[View]) -> list[tuple[int, int, Shape]]:
-        return [(v.slot, v.root, physical_shape(self._buffers.specs[v.slot].type)) for v in views]
+        self._views_of_parts.show(frame)
 
     def _forget(self, frame: Frame) -> None:
         """Let go of the caller's arrays."""
@@ -91,6 +87,29 @@ class Prepared:
         shown = [v.slot for v in (*b.views, *b.views_of_parts)] + [w.slot for w in b.windows]
         for slot in (*b.inputs, *b.outputs, *shown):
             frame[slot] = _NOTHING
+
+
+class _Views:
+    """Slots that show other ones, and how: as a whole in another shape, or a part (shape, dtype, offset, strides)."""
+
+    def __init__(self, views: Sequence[View], specs: Sequence[BufferSpec]) -> None:
+        self._whole: list[tuple[int, int, Shape]] = []
+        self._parts: list[tuple[int, int, Shape, np.dtype[Any], int, tuple[int, ...] | None]] = []
+        for v in views:
+            tensor = specs[v.slot].type
+            shape = physical_shape(tensor)
+            if v.offset is None:
+                self._whole.append((v.slot, v.root, shape))
+            else:
+                offset = v.offset if tensor.nbytes else 0
+                self._parts.append((v.slot, v.root, shape, np.dtype(tensor.dtype), offset, strides(tensor)))
+
+    def show(self, frame: Frame) -> None:
+        """Fill the slots anew, since those that they show were."""
+        for slot, root, shape in self._whole:
+            frame[slot] = frame[root].reshape(shape)
+        for slot, root, shape, dtype, offset, steps in self._parts:
+            frame[slot] = np.ndarray(shape, dtype, frame[root], offset, steps)
 
 
 _NOTHING = np.empty(0, np.float32)
@@ -106,9 +125,7 @@ def make_frame(specs: Sequence[BufferSpec], arena_bytes: int) -> Frame:
         if spec.offset is None or spec.private:
             frame.append(_NOTHING)
         else:
-            nbytes = spec.type.nbytes
-            flat = arena[spec.offset : spec.offset + nbytes].view(spec.type.dtype)
-            frame.append(flat.reshape(physical_shape(spec.type)))
+            frame.append(place_array(arena, spec.type, spec.offset))
     return frame
 
 

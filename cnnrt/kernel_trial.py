@@ -14,7 +14,7 @@ import numpy as np
 from cnnrt.backend import Backend, BufferSpec, Device, Kernel, Packed, Runnable, Segment, Step
 from cnnrt.layer import Array, Shape
 from cnnrt.layer_call import LayerCall
-from cnnrt.layouts import logical_view, physical_shape
+from cnnrt.layouts import extent_bytes, logical_view, physical_shape, place_array
 from cnnrt.stored_weights import HeldWeights
 from cnnrt.tensor import TensorType
 
@@ -153,12 +153,8 @@ def random_arrays(call: LayerCall, seed: int = 0) -> tuple[list[Array], dict[str
 
 def unwritten(tensor: TensorType) -> Array:
     """Return an array full of NaN that begins on a cache line."""
-    raw = np.empty(tensor.nbytes + ALIGNMENT, np.uint8)
-    start = -raw.ctypes.data % ALIGNMENT
-    own = raw[start : start + tensor.nbytes]
-    own[...] = NAN_BYTE
-    array: Array = own.view(tensor.dtype).reshape(physical_shape(tensor))
-    return array
+    raw = np.full(extent_bytes(tensor) + ALIGNMENT, NAN_BYTE, np.uint8)
+    return place_array(raw, tensor, -raw.ctypes.data % ALIGNMENT)
 
 
 def _windows(base: Array, shape: Shape) -> Array:

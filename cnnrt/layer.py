@@ -118,6 +118,13 @@ class Layer(abc.ABC):
         """
         return False
 
+    def joined_axis(self, inputs: Sequence[Shape]) -> int | None:
+        """Return the axis along which the output is the inputs one after the other, None where it is something else.
+
+        Who gives an input may then write it there, and nothing is computed.
+        """
+        return None
+
     def itemwise(self, inputs: Sequence[Shape]) -> bool:
         """Tell whether item i of each output (axis 0) depends on nothing but item i of each input.
 

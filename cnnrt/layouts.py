@@ -6,6 +6,7 @@ which layout they take and give; where neighbours differ, a Reorder step is inse
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
@@ -28,6 +29,30 @@ def physical_shape(tensor: TensorType) -> Shape:
         return tensor.shape
     order = _order(tensor.layout, tensor.shape)
     return tuple(tensor.shape[axis] for axis in order)
+
+
+def place_array(memory: Array, tensor: TensorType, offset: int = 0) -> Array:
+    """Return the array that holds a tensor in its layout, from a byte of a contiguous array on."""
+    if not tensor.nbytes:
+        return np.empty(physical_shape(tensor), tensor.dtype)
+    return np.ndarray(physical_shape(tensor), tensor.dtype, memory, offset, strides(tensor))
+
+
+def strides(tensor: TensorType) -> tuple[int, ...] | None:
+    """Return the bytes from one index to the next along each axis in memory; None: the values lie side by side."""
+    if not tensor.pitch or not tensor.nbytes:
+        return None
+    shape = physical_shape(tensor)
+    steps = [tensor.pitch * math.prod(shape[axis + 1 : -1]) for axis in range(len(shape) - 1)]
+    return tuple(np.dtype(tensor.dtype).itemsize * step for step in (*steps, 1))
+
+
+def extent_bytes(tensor: TensorType) -> int:
+    """Return the bytes from a tensor's first value in memory to its last one."""
+    shape = physical_shape(tensor)
+    if not tensor.pitch or not tensor.nbytes:
+        return tensor.nbytes
+    return ((math.prod(shape[:-1]) - 1) * tensor.pitch + shape[-1]) * np.dtype(tensor.dtype).itemsize
 
 
 def logical_view(array: Array, tensor: TensorType) -> Array:
@@ -95,6 +120,10 @@ class ReorderKernel(HostKernel):
     layer = Reorder.type
     backend = "core"
     name = "reorder"
+
+    def writes_part(self, call: LayerCall) -> bool:
+        """Return True: NumPy copies into any array."""
+        return True
 
     def bind(self, call: LayerCall) -> HostFunction:
         """Return a copy from the input's layout to the output's; see HostKernel."""

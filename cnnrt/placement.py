@@ -60,6 +60,10 @@ class ReferenceKernel(HostKernel):
         """Return 0: references allocate by themselves; `reference_bytes` states how much."""
         return 0
 
+    def writes_part(self, call: LayerCall) -> bool:
+        """Return True: NumPy copies into any array."""
+        return True
+
     def bind(self, call: LayerCall) -> HostFunction:
         """Return a call of the reference that copies its results into the outputs; see HostKernel."""
 

@@ -13,6 +13,7 @@ from cnnrt.backend import Device
 from cnnrt.graph import Node, free_name
 from cnnrt.layer_call import LayerCall
 from cnnrt.layouts import Reorder, ReorderKernel, same_bytes
+from cnnrt.parts_in_place import write_in_place
 from cnnrt.passes.split_batch import JoinItems
 from cnnrt.placement import CORE, Placed
 from cnnrt.plugins import PluginHost
@@ -35,7 +36,7 @@ def insert_reorders(
     """Return the placed nodes so that each reads the layout that its kernel takes.
 
     What enters and leaves is in the plain layout. A value is reordered once for each layout in which it is read; where
-    both layouts are the same bytes, it is a view.
+    both layouts are the same bytes, it is a view. Values that a Concat joins are written there where that can be.
     """
     types = {name: TensorType(shapes.values[name]) for name in inputs}
     devices = dict.fromkeys(inputs, CORE)  # where each value is made
@@ -67,7 +68,8 @@ def insert_reorders(
         types.update(zip(p.node.outputs, call.outputs, strict=True))
         done.append(attrs.evolve(p, node=attrs.evolve(p.node, inputs=values), call=call))
     results = {value: in_layout(value, PLAIN) for value in wanted}
-    return Joined(tuple(done), types, results)
+    in_place, types = write_in_place(done, types, [*inputs, *results.values()])
+    return Joined(in_place, types, results)
 
 
 def reorder_seconds(tensor: TensorType, source: str, target: str, device: Device, host: PluginHost) -> float:

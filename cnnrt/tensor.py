@@ -15,11 +15,17 @@ PLAIN = "NCHW"
 
 @attrs.frozen
 class TensorType:
-    """Logical `shape` (always in NCHW order, whatever the layout), `dtype` name, and memory `layout`."""
+    """Logical `shape` (always in NCHW order, whatever the layout), `dtype` name, and memory `layout`.
+
+    `pitch`: where the values are a part of a larger array, how many of its values lie from the start of one run along
+    the last axis in memory (the channels of a pixel, if they come last) to the start of the next; 0: they lie side by
+    side.
+    """
 
     shape: Shape
     dtype: str = "float32"
     layout: str = PLAIN
+    pitch: int = 0
 
     @property
     def nbytes(self) -> int:

@@ -26,6 +26,10 @@ class CopyRuns(NativeKernel):
     layer = "Concat"
     name = "copy"
 
+    def writes_part(self, call: LayerCall) -> bool:
+        """Return True where the output is one run for each place, whether they lie side by side or not."""
+        return not call.outputs[0].pitch or _axis(call) == len(call.outputs[0].shape) - 1
+
     def estimate(self, call: LayerCall, device: Device) -> float:
         """Return a pass over input and output."""
         return pass_seconds(self.machine, 2 * math.prod(call.outputs[0].shape))
@@ -47,7 +51,7 @@ class CopyRuns(NativeKernel):
         inputs = [code.argument(i) for i in range(len(runs))]
         out = code.argument(len(runs))
         with code.loop(code.first, code.last) as place:
-            target = code.at(out, code.mul(place, starts[-1]))
+            target = code.at(out, code.mul(place, call.outputs[0].pitch or starts[-1]))
             for source, run, start in zip(inputs, runs, starts, strict=False):
                 if run:
                     code.copy(code.at(target, start), code.at(source, code.mul(place, run)), run)

@@ -10,12 +10,18 @@ from cnnrt.layer_call import LayerCall
 from cnnrt_backend_threaded.aligned import aligned_floats
 from cnnrt_backend_threaded.cost_model import product_seconds
 from cnnrt_backend_threaded.emitter import Code, Index, Value
-from cnnrt_backend_threaded.native_kernel import FOLDS_WITH_SUM, NativeKernel, adds_residual, apply_folded
+from cnnrt_backend_threaded.native_kernel import (
+    FOLDS_WITH_SUM,
+    WritesPixels,
+    adds_residual,
+    apply_folded,
+    pitch_of,
+)
 from cnnrt_backend_threaded.window_walk import Axis, channel_groups, meeting, over_positions
 from cnnrt_layers.convolution_geometry import convolution_geometry
 
 
-class DepthwiseConvolution(NativeKernel):
+class DepthwiseConvolution(WritesPixels):
     """One input and one output channel in each group."""
 
     layer = "Convolution"
@@ -74,7 +80,7 @@ class DepthwiseConvolution(NativeKernel):
             source = code.at(images, code.mul(image, g.input_size[0] * g.input_size[1] * channels))
             with code.loop(0, width) as j:
                 horizontal = meeting(code, columns, j)
-                place = code.mul(code.add(code.mul(unit, width), j), channels)
+                place = code.mul(code.add(code.mul(unit, width), j), pitch_of(call))
                 target, *residuals = (code.at(image, place) for image in (out, *added))
 
                 def group(first: Index, lanes: Sequence[int | None]) -> None:

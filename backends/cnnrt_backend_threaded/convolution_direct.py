@@ -21,7 +21,13 @@ from cnnrt.stored_weights import HeldWeights
 from cnnrt_backend_threaded.cost_model import product_seconds
 from cnnrt_backend_threaded.emitter import FLOATS, I64, Code, Index, Value
 from cnnrt_backend_threaded.machine_code import CodeRequest
-from cnnrt_backend_threaded.native_kernel import FOLDS_WITH_SUM, NativeKernel, adds_residual, apply_folded
+from cnnrt_backend_threaded.native_kernel import (
+    FOLDS_WITH_SUM,
+    WritesPixels,
+    adds_residual,
+    apply_folded,
+    pitch_of,
+)
 from cnnrt_backend_threaded.packing_code import packing_request
 from cnnrt_backend_threaded.register_tile import ALL_VECTORS, Tile, add_products, choose_tile
 from cnnrt_backend_threaded.target import Machine
@@ -68,7 +74,7 @@ class DirectPlan:
         return -(-self.slab_rows * self.slab_columns * self.pitch // 16) * 16
 
 
-class DirectConvolution(NativeKernel):
+class DirectConvolution(WritesPixels):
     """Any convolution."""
 
     layer = "Convolution"
@@ -175,7 +181,7 @@ class DirectConvolution(NativeKernel):
                     above = code.mul(code.sub(row, origin), g.stride[0] * width)
                     seen = code.mul(code.add(above, code.mul(column, g.stride[1])), p.pitch)
                     pixel = code.add(code.mul(code.add(code.mul(image, height), row), columns), column)
-                    place = code.add(code.mul(pixel, g.outputs), first_output)
+                    place = code.add(code.mul(pixel, pitch_of(call)), first_output)
                     code.call(
                         compute,
                         code.at(source, code.add(seen, code.mul(group, g.group_inputs))),
@@ -288,7 +294,7 @@ def _tile_function(call: LayerCall, code: Code, p: DirectPlan, width: int) -> Va
 
         def store(outputs: int) -> None:
             for pixel in range(tile.pixels):
-                place = (pixel // tile.columns * g.output_size[1] + pixel % tile.columns) * g.outputs
+                place = (pixel // tile.columns * g.output_size[1] + pixel % tile.columns) * pitch_of(call)
                 for v in range(vectors):
                     count = min(lanes, outputs - v * lanes)
                     if count > 0:

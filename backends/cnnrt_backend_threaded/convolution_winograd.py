@@ -24,7 +24,13 @@ from cnnrt_backend_threaded.aligned import aligned_floats
 from cnnrt_backend_threaded.cost_model import product_seconds
 from cnnrt_backend_threaded.emitter import FLOATS, I64, Code, Index, Value
 from cnnrt_backend_threaded.machine_code import CodeRequest
-from cnnrt_backend_threaded.native_kernel import FOLDS_WITH_SUM, NativeKernel, adds_residual, apply_folded
+from cnnrt_backend_threaded.native_kernel import (
+    FOLDS_WITH_SUM,
+    WritesPixels,
+    adds_residual,
+    apply_folded,
+    pitch_of,
+)
 from cnnrt_backend_threaded.packing_code import packing_request
 from cnnrt_backend_threaded.register_tile import add_products, cycles
 from cnnrt_backend_threaded.weight_packing import common_lanes, for_each
@@ -45,7 +51,7 @@ SHARED_BYTES = 40e9
 """Bytes of weights a second that come from the third cache."""
 
 
-class WinogradConvolution(NativeKernel):
+class WinogradConvolution(WritesPixels):
     """A square kernel of `filtering.taps`, one step at a time."""
 
     layer = "Convolution"
@@ -192,7 +198,8 @@ class WinogradConvolution(NativeKernel):
                         place = place_of(code, p, self.filtering, code.add(first_tile, number))
                         source = code.at(products, code.mul(number, p.outputs))
                         finish = backward, source, panel_biases
-                        write_tile(code, p, self.filtering, place, (out, *added), group, panel, finish, patch)
+                        target = (out, *added), pitch_of(call)
+                        write_tile(code, p, self.filtering, place, target, group, panel, finish, patch)
 
 
 class WinogradTwo(WinogradConvolution):

@@ -22,7 +22,7 @@ from cnnrt.tensor import PLAIN
 from cnnrt_backend_threaded.cost_model import product_seconds
 from cnnrt_backend_threaded.emitter import FLOATS, I64, Code, Index, Value
 from cnnrt_backend_threaded.machine_code import CodeRequest
-from cnnrt_backend_threaded.native_kernel import CHANNELS_LAST, FOLDS, NativeKernel, apply_folded
+from cnnrt_backend_threaded.native_kernel import CHANNELS_LAST, FOLDS, WritesPixels, apply_folded, pitch_of
 from cnnrt_backend_threaded.packing_code import packing_request
 from cnnrt_backend_threaded.register_tile import add_products, cycles, most_pixels
 from cnnrt_backend_threaded.target import Machine
@@ -62,7 +62,7 @@ class ProductPlan:
         return -(-self.images // self.image_blocks) * self.panel_outputs
 
 
-class PanelProduct(NativeKernel):
+class PanelProduct(WritesPixels):
     """A matrix product; for one image, a pass over the weights."""
 
     layer = "FullyConnected"
@@ -144,7 +144,7 @@ class PanelProduct(NativeKernel):
 
             def compute(size: int, first: Index) -> None:
                 images = code.at(features, code.mul(first, p.features))
-                place = code.add(code.mul(first, p.outputs), code.mul(panel, p.panel_outputs))
+                place = code.add(code.mul(first, pitch_of(call)), code.mul(panel, p.panel_outputs))
                 code.call(functions[size], images, *arguments, code.at(out, place), panel)
 
             if not more:
@@ -212,7 +212,7 @@ def _unit_function(call: LayerCall, code: Code, p: ProductPlan, images: int) -> 
                     value = code.load(sums, code.add(code.mul(image, p.panel_outputs), v * lanes))
                     value = code.build.fadd(value, code.load(biases, v * lanes, aligned=True))
                     count = min(lanes, outputs - v * lanes)
-                    place = code.add(code.mul(image, p.outputs), v * lanes)
+                    place = code.add(code.mul(image, pitch_of(call)), v * lanes)
                     code.store(apply_folded(call, code, value), out, place, count)
 
         left_over = p.outputs - (p.panels - 1) * p.panel_outputs

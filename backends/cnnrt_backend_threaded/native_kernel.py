@@ -50,6 +50,10 @@ class NativeKernel(Kernel):
         """Return NHWC for images, the plain layout for everything else."""
         return layout_for(call.outputs[0].shape)
 
+    def writes_part(self, call: LayerCall) -> bool:
+        """Return True where the output is one run of memory there too; see `WritesPixels`."""
+        return not call.outputs[0].pitch
+
     @abc.abstractmethod
     def units(self, call: LayerCall) -> int:
         """Return into how many units the work is cut; 0 where there is nothing to compute."""
@@ -101,6 +105,20 @@ class NativeKernel(Kernel):
     def address(self, call: LayerCall, layer_name: str) -> int:
         """Return the address of the function that computes units of a call."""
         return function_addresses(self.code(call, layer_name))["kernel"]
+
+
+class WritesPixels(NativeKernel):
+    """Base of kernels that write pixel after pixel (or row after row), as far apart as `pitch_of` says."""
+
+    def writes_part(self, call: LayerCall) -> bool:
+        """Return True unless a residual is added, which lies side by side."""
+        return not (call.outputs[0].pitch and adds_residual(call))
+
+
+def pitch_of(call: LayerCall) -> int:
+    """Return the values from one pixel of the output to the next, or of plain outputs from one row to the next."""
+    output = call.outputs[0]
+    return output.pitch or output.shape[1 if output.layout == CHANNELS_LAST else -1]
 
 
 def layout_for(shape: Shape) -> str:

@@ -10,7 +10,7 @@ from cnnrt.backend import Device
 from cnnrt.layer_call import LayerCall
 from cnnrt_backend_threaded.cost_model import pass_seconds
 from cnnrt_backend_threaded.emitter import Code, Index, Value
-from cnnrt_backend_threaded.native_kernel import NativeKernel, apply_folded
+from cnnrt_backend_threaded.native_kernel import WritesPixels, apply_folded, pitch_of
 from cnnrt_backend_threaded.window_walk import Axis, channel_groups, meeting, over_positions
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ MOST_PLACES = 2**24
 """Whole numbers up to here are float32 values."""
 
 
-class WindowPooling(NativeKernel):
+class WindowPooling(WritesPixels):
     """Maximum, its place, mean, or norm; a window is clipped to the image before it is walked through."""
 
     layer = "Pooling"
@@ -66,7 +66,7 @@ class WindowPooling(NativeKernel):
             source = code.at(images, code.mul(image, image_height * image_width * channels))
             with code.loop(0, width) as j:
                 horizontal = meeting(code, along_columns, j)
-                pixel = code.mul(code.add(code.mul(unit, width), j), channels)
+                pixel = code.mul(code.add(code.mul(unit, width), j), pitch_of(call))
                 targets = [code.at(out, pixel) for out in outs]
 
                 def group(first: Index, lanes: Sequence[int | None]) -> None:

@@ -77,7 +77,7 @@ def write_tile(
     p: WinogradPlan,
     filtering: Filtering,
     place: Place,
-    images: Sequence[Value],
+    target: tuple[Sequence[Value], int],
     group: Index,
     panel: Index,
     finish: tuple[Value, Value, Value],
@@ -85,8 +85,10 @@ def write_tile(
 ) -> None:
     """Transform a tile's products back: to where they belong, or by the patch if some are beyond an edge.
 
-    `images`: the outputs, and the residual if one is added. `finish`: the function, the products, the biases.
+    `target`: the outputs, with the residual behind if one is added, and the values from pixel to pixel in both.
+    `finish`: the function, the products, the biases.
     """
+    images, pitch = target
     out, *added = images
     g, side = p.geometry, filtering.outputs
     height, width = g.output_size
@@ -96,11 +98,11 @@ def write_tile(
 
     def pixel(image: Index, row: Index, column: Index) -> Index:
         number = code.add(code.mul(code.add(code.mul(image, height), row), width), column)
-        return code.add(code.mul(number, g.outputs), first_output)
+        return code.add(code.mul(number, pitch), first_output)
 
     def to_image() -> None:
         here = pixel(image, row, column)
-        code.call(*finish, width * g.outputs, g.outputs, *(code.at(values, here) for values in images))
+        code.call(*finish, width * pitch, pitch, *(code.at(values, here) for values in images))
 
     def to_patch() -> None:
         if added:

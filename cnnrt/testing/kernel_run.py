@@ -9,7 +9,7 @@ import numpy as np
 from cnnrt.backend import Backend, Device, Kernel, Packed
 from cnnrt.kernel_trial import NAN_BYTE, make_trial
 from cnnrt.layer import Array
-from cnnrt.layouts import physical_shape
+from cnnrt.layouts import extent_bytes, place_array
 from cnnrt.tensor import TensorType
 from cnnrt.testing.case import Case
 
@@ -19,19 +19,23 @@ GUARD_BYTE = 0xA5
 
 
 class Guarded:
-    """An array full of NaN between two guards, its first value on a cache line."""
+    """An array full of NaN between two guards, its first value on a cache line; gaps between runs are guarded too."""
 
     def __init__(self, tensor: TensorType) -> None:
-        nbytes = tensor.nbytes
-        raw = np.full(nbytes + 2 * GUARD + 64, GUARD_BYTE, np.uint8)
-        start = GUARD + -(raw.ctypes.data + GUARD) % 64
-        self._around = (raw[:start], raw[start + nbytes :])
-        raw[start : start + nbytes] = NAN_BYTE
-        self.array: Array = raw[start : start + nbytes].view(tensor.dtype).reshape(physical_shape(tensor))
+        self._raw = np.full(extent_bytes(tensor) + 2 * GUARD + 64, GUARD_BYTE, np.uint8)
+        self._type, self._start = tensor, GUARD + -(self._raw.ctypes.data + GUARD) % 64
+        self.array: Array = self._fill(self._raw, NAN_BYTE)
 
     def intact(self) -> bool:
         """Tell whether the guards still hold what they held."""
-        return all(bool((guard == GUARD_BYTE).all()) for guard in self._around)
+        around = self._raw.copy()
+        self._fill(around, GUARD_BYTE)
+        return bool((around == GUARD_BYTE).all())
+
+    def _fill(self, raw: Array, byte: int) -> Array:
+        array = place_array(raw, self._type, self._start)
+        array[...] = np.full(array.itemsize, byte, np.uint8).view(array.dtype)[0]
+        return array
 
 
 def run_kernel(kernel: Kernel, backend: Backend, device: Device, case: Case, *, threads: int | None = 1) -> list[Array]:

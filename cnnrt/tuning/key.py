@@ -82,4 +82,4 @@ def measurement_key(call: LayerCall, candidates: Sequence[Candidate], threads: i
 
 
 def _tensor(tensor: TensorType) -> list[Any]:
-    return [tensor.dtype, *tensor.shape]
+    return [tensor.dtype, *tensor.shape, *([f"pitch {tensor.pitch}"] if tensor.pitch else ())]

@@ -47,6 +47,10 @@ class Concat(Layer):
                 )
         return ((*before, sum(shape[axis] for shape in inputs), *after),)
 
+    def joined_axis(self, inputs: Sequence[Shape]) -> int:
+        """Return the axis."""
+        return resolve_axis(self.axis, inputs[0])
+
     def itemwise(self, inputs: Sequence[Shape]) -> bool:
         """Return True unless items are joined."""
         return self.axis % len(inputs[0]) != 0

@@ -57,6 +57,7 @@ RUNNING = {
     "net.py:Net._prepare",  # one look into a dict of what is prepared
     "executor.py:Prepared.run",
     "executor.py:Prepared._forget",
+    "executor.py:_Views.show",  # slots that show arrays of this call
     "executor.py:_read_only",
     "host_segment.py:HostSegment.run",
     "host_segment.py:HostSegment._run",

@@ -55,8 +55,13 @@ def networks(draw: st.DrawFn, most_layers: int = 10) -> RandomNetwork:
             layers.append(
                 layer("Eltwise", name, bottom=[bottom, *others], operation=draw(st.sampled_from(("sum", "max"))))
             )
-        elif kind == "concat":  # of one input, which is the identity
-            layers.append(layer("Concat", name, bottom=bottom))
+        elif kind == "concat":  # of one input, which is the identity, or of several, and back to as many channels
+            others = draw(st.lists(st.sampled_from(image_values[-3:]), max_size=2))
+            joined = f"{name}joined" if others else name
+            layers.append(layer("Concat", joined, bottom=[bottom, *others]))
+            if others:
+                layers.append(layer("Convolution", name, bottom=joined))
+                parameters[name] = filters(i, 3, 3 * (1 + len(others)), 1, 1)
         elif kind == "flat":
             layers.append(layer("Flatten", name, bottom=bottom))
         else:

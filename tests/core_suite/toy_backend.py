@@ -28,11 +28,13 @@ class ToyKernel(HostKernel):
         seconds: float = 1.0,
         folds: tuple[str, ...] = ("ReLU",),
         answer: bool | str = True,
+        parts: bool | None = None,
     ) -> None:
         self.layer, self.name, self.backend = layer, name, backend  # type: ignore[misc]  # one class, many kernels
         self.folds = folds  # type: ignore[misc]
         self._takes, self._gives = takes, gives
         self.seconds, self.answer = seconds, answer
+        self._parts = parts
         self.calls = 0
 
     def takes(self, call: LayerCall) -> str:
@@ -40,6 +42,9 @@ class ToyKernel(HostKernel):
 
     def gives(self, call: LayerCall) -> str:
         return self._gives
+
+    def writes_part(self, call: LayerCall) -> bool:
+        return super().writes_part(call) if self._parts is None else self._parts
 
     def can_run(self, call: LayerCall, device: Device) -> bool | str:
         return self.answer
