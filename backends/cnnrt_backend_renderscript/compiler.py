@@ -73,7 +73,10 @@ NOT_FOUND = 'no clang was found: install clang-14 or newer, or pip install "cnnr
 
 def find_compiler() -> Compiler | str:
     """Return the compiler, or why there is none and what to install."""
-    return find_clang() or find_zig() or NOT_FOUND
+    found = find_clang()
+    if found is None and (stated := os.environ.get(VARIABLE)):
+        return f"{VARIABLE} names {stated!r}, which is no clang that runs here"
+    return found or find_zig() or NOT_FOUND
 
 
 def find_clang() -> Compiler | None:

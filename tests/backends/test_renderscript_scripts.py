@@ -132,6 +132,8 @@ def test_compilers_are_looked_for_in_order(monkeypatch: pytest.MonkeyPatch, tmp_
     assert found() == str(newer)
     monkeypatch.setenv("CNNRT_CLANG", str(older))
     assert found() == str(older)
+    monkeypatch.setenv("CNNRT_CLANG", "nowhere")
+    assert found() == "CNNRT_CLANG names 'nowhere', which is no clang that runs here"
 
 
 def test_what_is_built_depends_on_everything_that_has_a_say(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
