@@ -5,6 +5,7 @@ race.py            cnnrt against other engines; scaling.py does so over numbers 
 figure8.py         CNNdroid's table: sequential and accelerated, the whole network and its heaviest convolution
 layer_kernels.py   the rarer layers: reference and kernels taking turns
 renderscript_shapes.py  RenderScript kernels in the shapes of CNNdroid's, and by register tiles
+gpu.py             AlexNet on a device of OpenCL (torch_gpu.py, gpu_energy.py): sequential, PyTorch with cuDNN, joules
 roofline.py        the limits of this machine (machine_limits.py), and how near each layer comes to them
 
 contest.py and engines.py run engines in processes of their own, taking turns; record.py keeps raw samples with the

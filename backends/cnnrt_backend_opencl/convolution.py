@@ -10,8 +10,8 @@ import numpy as np
 from cnnrt.backend import Device
 from cnnrt.layer import Array
 from cnnrt.layer_call import LayerCall
-from cnnrt_backend_opencl.folding import FOLDS
-from cnnrt_backend_opencl.kernel import OpenCLKernel
+from cnnrt_backend_opencl.folding import FOLDS_WITH_SUM, adds_first, adds_residual
+from cnnrt_backend_opencl.kernel import Input, OpenCLKernel, Output
 from cnnrt_layers.convolution_geometry import ConvolutionGeometry, convolution_geometry
 
 MOST_VALUES = 2**31 - 1
@@ -22,12 +22,14 @@ class ConvolutionKernel(OpenCLKernel):
     """Base: images and results lie channels last."""
 
     layer = "Convolution"
-    folds = FOLDS
+    folds = FOLDS_WITH_SUM
 
     def can_run(self, call: LayerCall, device: Device) -> bool | str:
         """Decline what cannot be counted in 32 bits, and what a subclass says against the sizes."""
         if any(math.prod(t.shape) > MOST_VALUES for t in (*call.inputs, *call.outputs)):
             return "counts values in 32 bits"
+        if not adds_first(call):
+            return "adds a residual before anything else that is folded in"
         return self.takes_sizes(convolution_geometry(call), device) or True
 
     def takes_sizes(self, g: ConvolutionGeometry, device: Device) -> str:
@@ -44,6 +46,11 @@ def size_arguments(g: ConvolutionGeometry) -> tuple[int, ...]:
 def pixels_of(g: ConvolutionGeometry) -> int:
     """Return the pixels of all output images."""
     return g.images * g.output_size[0] * g.output_size[1]
+
+
+def result_buffers(call: LayerCall) -> tuple[Input | Output, ...]:
+    """Return the output, and behind it the residual, where one is added."""
+    return (Output(), Input(1)) if adds_residual(call) else (Output(),)
 
 
 def panels(matrix: Array, groups: int, width: int) -> Array:

@@ -11,10 +11,10 @@ from cnnrt.backend import Device, Packed
 from cnnrt.layer import Array
 from cnnrt.layer_call import LayerCall
 from cnnrt_backend_opencl.channel_vectors import lanes_for, pixel_launch
-from cnnrt_backend_opencl.convolution import ConvolutionKernel, biases_of
+from cnnrt_backend_opencl.convolution import ConvolutionKernel, biases_of, result_buffers
 from cnnrt_backend_opencl.cost_model import pass_seconds
 from cnnrt_backend_opencl.folding import folded_defines
-from cnnrt_backend_opencl.kernel import Input, Launch, Output, Weight
+from cnnrt_backend_opencl.kernel import Input, Launch, Weight
 from cnnrt_backend_opencl.sources import Defines
 from cnnrt_layers.convolution_geometry import ConvolutionGeometry, convolution_geometry
 
@@ -56,5 +56,5 @@ class DepthwiseConvolution(ConvolutionKernel):
         run = pixel_launch(call, device)
         image = (g.outputs, *g.input_size, *g.output_size)
         moves = (*g.kernel, *g.stride, *g.dilation, *g.before)
-        arguments = (Input(), Weight(0), Weight(1), Output(), run.rows, run.columns, *image, *moves)
+        arguments = (Input(), Weight(0), Weight(1), *result_buffers(call), run.rows, run.columns, *image, *moves)
         return [Launch("depthwise", run.size, run.group, arguments)]

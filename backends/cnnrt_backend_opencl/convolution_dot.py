@@ -7,10 +7,17 @@ from collections.abc import Mapping, Sequence
 from cnnrt.backend import Device, Packed, Tunable, Tuning
 from cnnrt.layer import Array
 from cnnrt.layer_call import LayerCall
-from cnnrt_backend_opencl.convolution import ConvolutionKernel, biases_of, channels_last, pixels_of, size_arguments
+from cnnrt_backend_opencl.convolution import (
+    ConvolutionKernel,
+    biases_of,
+    channels_last,
+    pixels_of,
+    result_buffers,
+    size_arguments,
+)
 from cnnrt_backend_opencl.cost_model import product_seconds
 from cnnrt_backend_opencl.folding import folded_defines
-from cnnrt_backend_opencl.kernel import Argument, Input, Launch, Output, Weight, flat_group, in_groups
+from cnnrt_backend_opencl.kernel import Argument, Input, Launch, Weight, flat_group, in_groups
 from cnnrt_backend_opencl.limits import limits_of
 from cnnrt_backend_opencl.sources import Defines
 from cnnrt_layers.convolution_geometry import ConvolutionGeometry, convolution_geometry
@@ -72,7 +79,7 @@ class DotConvolution(ConvolutionKernel):
         g = convolution_geometry(call)
         items = g.outputs // self._family(g)[1]
         group = flat_group(limits_of(device), min(64, items))
-        arguments: tuple[Argument, ...] = (Input(), Weight(0), Weight(1), Output(), *size_arguments(g))
+        arguments: tuple[Argument, ...] = (Input(), Weight(0), Weight(1), *result_buffers(call), *size_arguments(g))
         return [Launch("dot_products", (in_groups(items, group), pixels_of(g)), (group, 1), arguments)]
 
     def _family(self, g: ConvolutionGeometry) -> tuple[int, int]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Hashable, Mapping, Sequence
 
 import attrs
@@ -11,18 +10,18 @@ from cnnrt.backend import Device, Packed, Tunable, Tuning
 from cnnrt.layer import Array
 from cnnrt.layer_call import LayerCall
 from cnnrt_backend_opencl.convolution import (
-    MOST_VALUES,
     ConvolutionKernel,
     biases_of,
     channels_last,
     panels,
     pixels_of,
+    result_buffers,
     size_arguments,
 )
 from cnnrt_backend_opencl.cost_model import product_seconds
-from cnnrt_backend_opencl.folding import FOLDS, folded_defines
+from cnnrt_backend_opencl.folding import folded_defines
 from cnnrt_backend_opencl.fully_connected import FullyConnectedKernel, features_last, image_of, product_geometry
-from cnnrt_backend_opencl.kernel import Argument, Input, Launch, OpenCLKernel, Output, Weight
+from cnnrt_backend_opencl.kernel import Argument, Input, Launch, OpenCLKernel, Weight
 from cnnrt_backend_opencl.limits import Limits, limits_of
 from cnnrt_backend_opencl.sources import Defines
 from cnnrt_layers.convolution_geometry import ConvolutionGeometry, convolution_geometry
@@ -73,7 +72,6 @@ class GemmKernel(OpenCLKernel):
 
     name = "gemm"
     source = "convolution_gemm.cl"
-    folds = FOLDS
 
     def geometry(self, call: LayerCall) -> ConvolutionGeometry:
         """Return the sizes of the call."""
@@ -83,12 +81,10 @@ class GemmKernel(OpenCLKernel):
         """Return the weights as rows of outputs whose depth runs as images lie in memory."""
         return channels_last(weights["weight"])
 
-    def can_run(self, call: LayerCall, device: Device) -> bool | str:
-        """Decline what cannot be counted in 32 bits, and devices that take no tile of this kernel."""
-        if any(math.prod(t.shape) > MOST_VALUES for t in (*call.inputs, *call.outputs, *call.weights.values())):
-            return "counts values in 32 bits"
-        tile = gemm_tile(str(self.tuning.get("tile", SMALL)))
-        return tile.fits(limits_of(device)) or "the device's work-groups or its local memory are too small"
+    def too_large(self, g: ConvolutionGeometry, device: Device) -> str:
+        """Return what speaks against the tile on a device; empty: it takes such work-groups."""
+        fits = self._tile(g).fits(limits_of(device))
+        return "" if fits else "the device's work-groups or its local memory are too small"
 
     def estimate(self, call: LayerCall, device: Device) -> float:
         """Return the seconds of whole tiles, spread over the compute units."""
@@ -153,7 +149,7 @@ class GemmKernel(OpenCLKernel):
         g = self.geometry(call)
         tile = self._tile(g)
         down, across = self._counts(g, tile)
-        arguments: tuple[Argument, ...] = (Input(), Weight(0), Weight(1), Output(), *size_arguments(g))
+        arguments: tuple[Argument, ...] = (Input(), Weight(0), Weight(1), *result_buffers(call), *size_arguments(g))
         return [Launch("product", (down * tile.workers, g.groups * across), (tile.workers, 1), arguments)]
 
     def _text(self, g: ConvolutionGeometry) -> str:
@@ -170,9 +166,17 @@ class GemmKernel(OpenCLKernel):
 class GemmConvolution(GemmKernel, ConvolutionKernel):
     """Any convolution."""
 
+    def takes_sizes(self, g: ConvolutionGeometry, device: Device) -> str:
+        """Decline devices that do not take the tile."""
+        return self.too_large(g, device)
+
 
 class GemmFullyConnected(GemmKernel, FullyConnectedKernel):
     """A matrix product: images of one pixel each."""
+
+    def can_run(self, call: LayerCall, device: Device) -> bool | str:
+        """Decline devices that do not take the tile."""
+        return self.too_large(self.geometry(call), device) or super().can_run(call, device)
 
     def geometry(self, call: LayerCall) -> ConvolutionGeometry:
         """Return images of one pixel with as many channels as there are features."""

@@ -7,10 +7,17 @@ from collections.abc import Hashable, Mapping, Sequence
 from cnnrt.backend import Device, Packed, Tunable, Tuning
 from cnnrt.layer import Array
 from cnnrt.layer_call import LayerCall
-from cnnrt_backend_opencl.convolution import ConvolutionKernel, biases_of, channels_last, panels, pixels_of
+from cnnrt_backend_opencl.convolution import (
+    ConvolutionKernel,
+    biases_of,
+    channels_last,
+    panels,
+    pixels_of,
+    result_buffers,
+)
 from cnnrt_backend_opencl.cost_model import pass_seconds, product_seconds
 from cnnrt_backend_opencl.folding import folded_defines
-from cnnrt_backend_opencl.kernel import Input, Launch, Output, Weight, Workspace
+from cnnrt_backend_opencl.kernel import Input, Launch, Weight, Workspace
 from cnnrt_backend_opencl.limits import limits_of
 from cnnrt_backend_opencl.sources import Defines
 from cnnrt_layers.convolution_geometry import ConvolutionGeometry, convolution_geometry
@@ -109,7 +116,7 @@ class TileConvolution(ConvolutionKernel):
         taps = g.kernel[1] * g.group_inputs // run
         channels = (g.group_inputs, g.group_outputs, g.groups)
         sizes = (*channels, *image, *g.output_size, g.kernel[0], *g.stride, *g.dilation, *before)
-        buffers = (source, Weight(0), Weight(1), Output())
+        buffers = (source, Weight(0), Weight(1), *result_buffers(call))
         return [*found, Launch("tile", size, (1, 1), (*buffers, tiles, pixels_of(g), taps, run, *sizes))]
 
     def _tile(self, g: ConvolutionGeometry) -> tuple[int, int]:

@@ -85,6 +85,16 @@ def test_figure_8_has_the_network_and_its_heaviest_convolution(repository: Path,
     assert float(line.split()[column]) == pytest.approx(speed_up, abs=0.01)
 
 
+def test_a_device_of_opencl_is_compared_with_the_sequential_backend(repository: Path, tmp_path: Path) -> None:
+    pytest.importorskip("pyopencl", reason="the OpenCL backend, which is measured, needs pyopencl")
+    text = run(repository, "gpu", "lenet", "--batch", 2, "--runs", 2, "--json", tmp_path / "gpu.json")
+    (found,) = record(tmp_path / "gpu.json")["results"]
+    assert {"cnnrt", "cnnrt, no transfers", "sequential"} <= set(found["ms"])
+    assert all(len(times) == 2 and min(times) > 0 for times in found["ms"].values())
+    assert found["difference"] < 1e-12, "it computes the same network"
+    assert "left out: PyTorch" in text or "PyTorch" in found["ms"]
+
+
 def test_the_roofline_places_every_layer(repository: Path, tmp_path: Path) -> None:
     run(repository, "roofline", "lenet", "--batch", 1, "--runs", 2, "--threads", 1, "--json", tmp_path / "roof.json")
     found = record(tmp_path / "roof.json")["results"]
