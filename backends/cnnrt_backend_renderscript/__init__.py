@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from cnnrt.backend import Backend, Kernel
 
 plugin_api = 1
+kernels_for = ("renderscript",)
 
 
 @hookimpl

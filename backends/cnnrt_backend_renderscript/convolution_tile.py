@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import ClassVar
 
 import attrs
 import numpy as np
@@ -21,9 +22,16 @@ from cnnrt_backend_renderscript.convolution_geometry import (
     weight_order,
 )
 from cnnrt_backend_renderscript.cost_model import product_seconds
-from cnnrt_backend_renderscript.program import Globals, Launch, output_of, weight_of
+from cnnrt_backend_renderscript.program import Globals, Launch, input_of, output_of, weight_of
 from cnnrt_backend_renderscript.script import Script
-from cnnrt_backend_renderscript.script_kernel import CHANNELS_LAST, FOLDS, ScriptKernel, activation, zeros32
+from cnnrt_backend_renderscript.script_kernel import (
+    CHANNELS_LAST,
+    FOLDS,
+    ScriptKernel,
+    activation,
+    adds_residual,
+    zeros32,
+)
 
 BLOCK_PIXELS = 512
 """Output pixels that go through all panels before the next ones: their inputs stay in the second cache."""
@@ -45,7 +53,7 @@ class TileConvolution(ScriptKernel):
 
     layer = "Convolution"
     name = "tile"
-    folds = FOLDS
+    folds: ClassVar[tuple[str, ...]] = ("Eltwise", *FOLDS)
 
     def tile(self, call: LayerCall) -> Tile:
         """Return the tile in force."""
@@ -128,6 +136,8 @@ class TileConvolution(ScriptKernel):
             "images": g.source(),
             "weights": weight_of(),
             "out": output_of(),
+            "residual": input_of(1) if adds_residual(call) else output_of(),
+            "adds": int(adds_residual(call)),
             "biases": biases,
             "panels": panels,
             "all_panels": all_panels,
@@ -141,6 +151,7 @@ class TileProduct(TileConvolution):
     """FullyConnected: images of one pixel, which has all features. After images these lie channels last."""
 
     layer = "FullyConnected"
+    folds = FOLDS
 
     def default_tile(self, call: LayerCall) -> Tile:
         """Return a wide and low tile: the weights, which are many, are read in long runs."""

@@ -78,11 +78,14 @@ FOLDS = ("ReLU", "Clip")
 
 
 def folded_bounds(folded: Sequence[Layer]) -> tuple[float, float, float] | str:
-    """Return slope, lower and upper bound that do the same as the folded layers; or why there are none."""
+    """Return slope, lower and upper bound that do the same as folded layers behind a sum; or why there are none."""
     slope, low, high = 1.0, -math.inf, math.inf
     bounded = False
-    for layer in folded:
-        if layer.type == "ReLU":
+    for number, layer in enumerate(folded):
+        if layer.type == "Eltwise":
+            if number:
+                return "does not add a residual behind other layers"
+        elif layer.type == "ReLU":
             if bounded:
                 return "does not apply a ReLU behind a Clip"
             below = cast("ReLU", layer).negative_slope
@@ -95,6 +98,11 @@ def folded_bounds(folded: Sequence[Layer]) -> tuple[float, float, float] | str:
             most = math.inf if stated.max is None else stated.max
             low, high = (min(max(bound, least), most) for bound in (low, high))
     return slope, low, high
+
+
+def adds_residual(call: LayerCall) -> bool:
+    """Tell whether the first of the layers that are folded in is a sum; its other summand is the last input."""
+    return bool(call.folded) and call.folded[0].type == "Eltwise"
 
 
 def activation(call: LayerCall) -> dict[str, float]:

@@ -17,6 +17,16 @@ static float4 activate4(float4 v) {
     return v;
 }
 
+// Load the first `count` of four values; the others are 0.
+static float4 load_some(rs_allocation from, int place, int count) {
+    if (count >= 4) return rsAllocationVLoadX_float4(from, place);
+    float4 v = 0;
+    v.x = rsGetElementAt_float(from, place);
+    if (count > 1) v.y = rsGetElementAt_float(from, place + 1);
+    if (count > 2) v.z = rsGetElementAt_float(from, place + 2);
+    return v;
+}
+
 // Store the first `count` of four results.
 static void store_some(rs_allocation to, float4 v, int place, int count) {
     if (count >= 4) {

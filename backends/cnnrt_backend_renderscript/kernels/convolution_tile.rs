@@ -2,7 +2,8 @@
 //
 // Images lie channels last. Each value that is read meets 4 * VECTORS weights, which lie side by side in panels
 // [group, panel, kernel row, kernel column, channel, output], filled up by zeros. Pixels are counted through all images;
-// those beyond the last one repeat it. Images are padded already. FullyConnected is the case of one position.
+// those beyond the last one repeat it. Images are padded already. FullyConnected is the case of one position. A residual
+// of the output's shape may be added on the way out.
 #pragma version(1)
 #pragma rs java_package_name(cnnrt)
 #pragma rs_fp_relaxed
@@ -18,6 +19,8 @@
 rs_allocation images;
 rs_allocation weights; // panels, then biases of as many outputs
 rs_allocation out;
+rs_allocation residual;
+int adds;          // whether there is one
 int biases;        // where they begin
 int pixels;        // of all output images
 int image_pixels;  // of one output image
@@ -77,7 +80,9 @@ void __attribute__((kernel)) convolve(uint32_t x) {
         for (int p = 0; p < PIXELS; p++) {
             if (first + p >= pixels) break;
             const int place = (first + p) * outputs + group * group_outputs + channel + 4 * v;
-            store_some(out, activate4(sums[p][v] + bias), place, count);
+            float4 result = sums[p][v] + bias;
+            if (adds) result += load_some(residual, place, count);
+            store_some(out, activate4(result), place, count);
         }
     }
 }
