@@ -37,6 +37,10 @@ BLOCK_PIXELS = 512
 """Output pixels that go through all panels before the next ones: their inputs stay in the second cache."""
 
 
+MOST_WASTE = 1.1
+"""Channels of wide tiles for each one of narrow tiles, both filled up, beyond which narrow ones are taken."""
+
+
 @attrs.frozen
 class Tile:
     """Pixels and channels that one item computes, channels in vectors of four."""
@@ -62,8 +66,10 @@ class TileConvolution(ScriptKernel):
         return Tile(int(pixels), int(channels))
 
     def default_tile(self, call: LayerCall) -> Tile:
-        """Return a tile whose 12 vectors of sums, 2 of weights and one value fill 16 vector registers."""
-        return Tile(6, 8)
+        """Return a tile of 12 vectors of sums, which common processors have registers for: wide, or wasting less."""
+        outputs = read_geometry(call).group_outputs
+        wide, narrow = (-(-outputs // channels) * channels for channels in (16, 8))
+        return Tile(3, 16) if wide <= MOST_WASTE * narrow else Tile(6, 8)
 
     def parameters(self, call: LayerCall) -> Mapping[str, int | str]:
         """Return the tile."""
