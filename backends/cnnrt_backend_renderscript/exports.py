@@ -81,7 +81,7 @@ def read_exports(source: str, file: str) -> Exports:
 def _declarations(source: str) -> Iterator[tuple[int, str, bool]]:
     """Yield what stands outside of braces: its line, its text without values, and whether it is a function's head."""
     text = _TOKENS.sub(lambda found: "\n" * found[0].count("\n") or " ", source)
-    start, depth, line, head = 0, 0, 1, ""
+    start, depth, head = 0, 0, ""
     for place, character in enumerate(text):
         if character == "{":
             if depth == 0:
@@ -97,7 +97,6 @@ def _declarations(source: str) -> Iterator[tuple[int, str, bool]]:
             if declared:
                 yield _line(text, start), declared, False
             start = place + 1
-    del line
 
 
 def _line(text: str, start: int) -> int:
@@ -143,7 +142,7 @@ def _modern(name: str, result: str, parameters: list[str]) -> KernelSignature:
         kind = _type(words[0]) if len(words) == 2 else None
         if not kind:
             raise ValueError(f"kernel {name}: parameter {parameter!r} is neither a value nor a coordinate")
-        if words[1] in COORDINATES:
+        if words[1] in COORDINATES and kind in ("int", "uint"):
             order.append(words[1])
         else:
             inputs.append(kind)

@@ -21,6 +21,14 @@ ERRORS = {
 }
 
 
+class LaunchFailure(CnnrtError):
+    """A launch that cannot be made; `number` is its place in the table."""
+
+    def __init__(self, number: int, error: int) -> None:
+        self.number = number
+        super().__init__(f"launch {number} cannot be made: {ERRORS.get(error, f'error {error}')}")
+
+
 class AllocationData(ctypes.Structure):
     """`struct rs_allocation_data`."""
 
@@ -65,13 +73,13 @@ class HostDriver:
         renew_after_fork(self)
 
     def run(self, launches: ctypes.Array[LaunchData], first: int, last: int, threads: int) -> None:
-        """Execute the launches from `first` to before `last`. Raises CnnrtError for one that cannot be made."""
+        """Execute the launches from `first` to before `last`. Raises LaunchFailure for one that cannot be made."""
         failed = ctypes.c_uint32()
         start = ctypes.addressof(launches) + first * ctypes.sizeof(LaunchData)
         with self._turn:
             error = self._run(start, last - first, threads, ctypes.byref(failed))
         if error:
-            raise CnnrtError(f"launch {first + failed.value} cannot be made: {ERRORS.get(error, f'error {error}')}")
+            raise LaunchFailure(first + failed.value, error)
 
     def after_fork(self) -> None:
         """Forget the parent's threads and who had the turn."""

@@ -18,7 +18,7 @@ from cnnrt.backend import BufferSpec, Frame, Segment, StepTimer
 from cnnrt.errors import CnnrtError
 from cnnrt.layer import Array
 from cnnrt_backend_renderscript.compiler import Compiler
-from cnnrt_backend_renderscript.host_driver import AllocationData, LaunchData, SetData, host_driver
+from cnnrt_backend_renderscript.host_driver import AllocationData, LaunchData, LaunchFailure, SetData, host_driver
 from cnnrt_backend_renderscript.library import Instance, script_libraries
 from cnnrt_backend_renderscript.program import ProgramStep, segment_program
 from cnnrt_backend_renderscript.script import Script
@@ -87,7 +87,12 @@ class HostScriptSegment:
     def _launch(self, table: _Table, first: int, last: int) -> None:
         if first == last:
             return
-        self._driver.run(table.launches, first, last, self._threads)
+        try:
+            self._driver.run(table.launches, first, last, self._threads)
+        except LaunchFailure as error:
+            step = self._program.steps[error.number]
+            where = f"layer {self._steps[step.step].layer_name!r}: {step.kernel} of {step.script.name}.rs"
+            raise CnnrtError(f"{where}: {error}; this is a fault of the kernel, not of the model") from error
         faults = [text for instance in table.instances.values() if (text := instance.fault())]
         if faults:
             layers = dict.fromkeys(self._steps[s.step].layer_name for s in self._program.steps[first:last])

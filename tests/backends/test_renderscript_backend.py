@@ -13,12 +13,19 @@ import pytest
 from cnnrt import Net
 from cnnrt.backend import Device
 from cnnrt.demo import demo_netfile
-from cnnrt.errors import MemoryCeilingWarning
+from cnnrt.errors import CnnrtError, MemoryCeilingWarning
+from cnnrt.kernel_trial import make_trial
 from cnnrt.layer import Array
+from cnnrt.layer_call import LayerCall
 from cnnrt.plugins import PluginHost, plugin_host
+from cnnrt.testing.case import make_case
 from cnnrt.testing.offered import extended
 from cnnrt_backend_renderscript.backend import RenderScriptBackend
 from cnnrt_backend_renderscript.kernel_list import renderscript_kernels
+from cnnrt_backend_renderscript.program import Launch, output_of
+from cnnrt_backend_renderscript.script import Script
+from cnnrt_backend_renderscript.script_kernel import ScriptKernel
+from cnnrt_layers import ReLU
 
 PROBLEM = RenderScriptBackend().devices()[0].problem
 pytestmark = pytest.mark.skipif(bool(PROBLEM), reason=PROBLEM)
@@ -116,3 +123,35 @@ def test_calls_from_several_threads_do_not_meet() -> None:
         for thread in threads:
             thread.join()
     assert wrong == []
+
+
+class Misfit(ScriptKernel):
+    """Asks for a launch that means nothing, or reaches beyond its output."""
+
+    layer = "ReLU"
+    name = "misfit"
+    script = Script("misfit", text="rs_allocation out;\nvoid __attribute__((kernel)) run(uint32_t x) "
+                                   "{ rsSetElementAt_float(out, 1, x + 1); }\n")  # fmt: skip
+
+    def __init__(self, items: int) -> None:
+        self.items = items
+
+    def launches(self, call: LayerCall) -> list[Launch]:
+        return [Launch(self.script, "run", {"out": output_of()}, self.items)]
+
+
+@pytest.mark.parametrize(
+    ("items", "complaint"),
+    [
+        (0, "layer 'case': run of misfit.rs: launch 0 cannot be made: it has neither an input, nor an output"),
+        (8, r"case: misfit: 1 accesses beyond an allocation, the first at \(8, 0, 0\) of 8"),
+    ],
+)
+def test_a_kernel_at_fault_is_named_with_its_layer(items: int, complaint: str) -> None:
+    backend = RenderScriptBackend(checked=True, cores=1)
+    case = make_case(ReLU(), [(8,)])
+    trial = make_trial(
+        Misfit(items), backend, backend.devices()[0], case.call, case.inputs, case.weights, 1, name="case"
+    )
+    with pytest.raises(CnnrtError, match=complaint):
+        trial.run(*trial.buffers())

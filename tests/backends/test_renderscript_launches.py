@@ -37,6 +37,7 @@ static float hidden;
 
 float __attribute__((kernel)) add(float v) { return v + amount; }
 float2 __attribute__((kernel)) pair(float v, float w, uint32_t x) { float2 r = {v * x, w}; return r; }
+float __attribute__((kernel)) named(float x) { return x; }
 int __attribute__((kernel)) place(uint32_t x, uint32_t y, uint32_t z) { return x + 100 * y + 10000 * z + offset; }
 void __attribute__((kernel)) store(uint32_t x) { rsSetElementAt_float(table, negate ? -amount : amount, x); }
 void __attribute__((kernel)) beyond(uint32_t x) { rsSetElementAt_float(table, 1, x + 2); }
@@ -103,6 +104,7 @@ def test_exports_are_read_from_the_script() -> None:
     signatures = {k.name: (k.inputs, k.output, k.parameters) for k in found.kernels}
     assert signatures["add"] == (("float",), "float", ("in",))
     assert signatures["pair"] == (("float", "float"), "float2", ("in", "in", "x"))
+    assert signatures["named"] == (("float",), "float", ("in",)), "a coordinate is an integer"
     assert signatures["root"] == (("float",), "float", ("in", "out", "x"))
     assert signatures["store"] == ((), None, ("x",))
 
