@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import abc
 import copy
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, ClassVar, Protocol, Self
 
@@ -190,6 +190,30 @@ class Kernel(abc.ABC):
         """
         return self.pack(call, stored.load())
 
+    def slices(self, call: LayerCall) -> int:
+        """Return into how many slices the packed weights fall, each enough for its share of the outputs; 1: only whole.
+
+        Where weights are read for each call, a kernel with slices is run on a few of them at a time: `pack_slices`
+        gives them, an equal number of rows of each array along the first axis for each slice (fewer for the last).
+        """
+        return 1
+
+    def slice_bytes(self, call: LayerCall) -> int:
+        """Return the bytes of the largest slice."""
+        return -(-self.packed_bytes(call) // self.slices(call))
+
+    def pack_slices(self, call: LayerCall, stored: StoredWeights, first: int, last: int) -> Packed:
+        """Return the packed slices from `first` to before `last`; the default knows only the whole."""
+        return self.pack_stored(call, stored)
+
+    def packing_bytes(self, call: LayerCall, slices: int) -> int:
+        """Return the bytes that packing so many slices takes beside the result.
+
+        The default is a second copy of all weights, unless they are packed as they are.
+        """
+        as_stored = type(self).pack is Kernel.pack and type(self).pack_stored is Kernel.pack_stored
+        return 0 if as_stored else sum(t.nbytes for t in call.weights.values())
+
     def packing(self, call: LayerCall) -> Hashable:
         """Return what else than the layer and the shapes of its weights decides how they are packed."""
         return ()
@@ -216,6 +240,10 @@ HostFunction = Callable[[Sequence[Array], Sequence[Array], Packed, Array], None]
 """A kernel bound to one call: f(inputs, outputs, packed weights, workspace as bytes) fills the outputs."""
 
 
+SlicesFunction = Callable[[Sequence[Array], Sequence[Array], Packed, Array, int, int], None]
+"""The same for some slices of the weights: f(inputs, outputs, packed slices, workspace, first, last)."""
+
+
 class HostKernel(Kernel):
     """A kernel in Python that reads and writes NumPy arrays in the process's own memory."""
 
@@ -231,9 +259,23 @@ class HostKernel(Kernel):
         uninitialised, the workspace has at least `workspace(call)` bytes, aligned to 64.
         """
 
+    def bind_slices(self, call: LayerCall) -> SlicesFunction:
+        """Return the function that computes the outputs of some slices; a kernel that has `slices` overrides this.
+
+        All slices together give the same bits as `bind`.
+        """
+        whole = self.bind(call)
+
+        def run(
+            inputs: Sequence[Array], outputs: Sequence[Array], packed: Packed, workspace: Array, first: int, last: int
+        ) -> None:
+            whole(inputs, outputs, packed, workspace)
+
+        return run
+
 
 class Weights(Protocol):
-    """A step's packed weights: resident, or loaded for each call."""
+    """A step's packed weights: resident, or read for each call."""
 
     @property
     def resident(self) -> bool:
@@ -244,7 +286,19 @@ class Weights(Protocol):
         """Bytes of the packed weights."""
 
     def get(self) -> Packed:
-        """Return them; where they are not resident, this reads the parameter file."""
+        """Return them; where they are not resident, this reads all of them, now."""
+
+    def pieces(self) -> Iterator[WeightPiece]:
+        """Yield them piece by piece; one that is not resident is valid until the next is asked for."""
+
+
+@attrs.frozen
+class WeightPiece:
+    """Slices `first` to before `last` of a step's packed weights, as `Kernel.pack_slices` gives them."""
+
+    packed: Packed
+    first: int
+    last: int
 
 
 @attrs.frozen
@@ -305,10 +359,15 @@ class Runnable(Protocol):
 
 
 class Backend(abc.ABC):
-    """A kind of processor and how layers run there. One instance for each process; it keeps no state of a Net."""
+    """A kind of processor and how layers run there. One instance for each process; it keeps no state of a Net.
+
+    `reads_ahead`: its segments take weights that do not stay resident by `Weights.pieces`, which are then read ahead;
+    others call `Weights.get`, which reads them then.
+    """
 
     name: ClassVar[str]
     description: ClassVar[str] = ""
+    reads_ahead: ClassVar[bool] = False
 
     @abc.abstractmethod
     def devices(self) -> Sequence[Device]:

@@ -6,6 +6,7 @@ CnnrtError
 ├── KeyValueError           a value that a layer's key does not take
 ├── ShapeError              shapes that a layer cannot take (the core adds layer and place)
 ├── InputError              what was handed to `compute` or `prepare`
+├── MemoryCeilingError      no plan fits allocated_ram
 ├── PlacementError          no backend, device or kernel for what was asked
 ├── DeviceLostError         a device, or what was there, is gone while it computes
 ├── DeviceMemoryError       a device's own memory does not do
@@ -15,7 +16,7 @@ CnnrtError
 └── ExportFailure           a network that a format cannot express; every layer of it at once
 CnnrtWarning
 ├── RootDirectoryWarning    the NetFile's root_directory does not exist; its own folder is used
-├── MemoryCeilingWarning    the plan needs more than allocated_ram
+├── MemoryCeilingWarning    allocated_ram is kept, but at a cost that could be avoided
 ├── DeviceWarning           a device was lost or has too little memory; what is done instead
 ├── KernelWarning           a kernel was found to compute wrongly, and is not used any more
 ├── PreprocessingWarning    the NetFile does not say how an image becomes numbers
@@ -47,6 +48,7 @@ __all__ = [
     "InputError",
     "KernelWarning",
     "KeyValueError",
+    "MemoryCeilingError",
     "MemoryCeilingWarning",
     "MeterError",
     "NetFileError",
@@ -81,6 +83,10 @@ class ShapeError(CnnrtError):
 
 class InputError(CnnrtError):
     """Wrong shape, dtype, name or value of what was handed to `compute`, `prepare` or the command line."""
+
+
+class MemoryCeilingError(CnnrtError):
+    """No plan fits `allocated_ram`: the least that would do, and the steps that need it."""
 
 
 class PlacementError(CnnrtError):
@@ -126,7 +132,7 @@ class RootDirectoryWarning(CnnrtWarning):
 
 
 class MemoryCeilingWarning(CnnrtWarning):
-    """The memory plan needs more than `allocated_ram`."""
+    """`allocated_ram` is kept, but slowly: weights cannot be kept on disk as the kernels read them."""
 
 
 class PluginWarning(CnnrtWarning):

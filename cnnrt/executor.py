@@ -19,18 +19,26 @@ from cnnrt.buffers import ALIGNMENT, Buffers, View
 from cnnrt.layer import Array, Shape
 from cnnrt.layouts import physical_shape, place_array, strides
 from cnnrt.plan import Plan
+from cnnrt.weight_stream import PieceToRead, ring_buffer, streaming
 
 
 class Prepared:
     """Runnable segments with the frames that they work on, one for each call that may run at a time.
 
-    `runnables` come with the number of parts in which their segment goes through a batch.
+    `runnables` come with the number of parts in which their segment goes through a batch. `order`: the pieces of
+    weights that are read for each call.
     """
 
     def __init__(
-        self, runnables: Sequence[tuple[int, Runnable]], buffers: Buffers, plan: Plan, concurrency: int
+        self,
+        runnables: Sequence[tuple[int, Runnable]],
+        buffers: Buffers,
+        plan: Plan,
+        concurrency: int,
+        order: Sequence[PieceToRead] = (),
     ) -> None:
         self.plan = plan
+        self._order = tuple(order)
         grouped = itertools.groupby(runnables, key=lambda r: r[0])
         self._groups = [(parts, tuple(runnable for _, runnable in group)) for parts, group in grouped]
         self._buffers = buffers
@@ -43,7 +51,7 @@ class Prepared:
 
     def after_fork(self) -> None:
         """Plan as many frames as at first: calls of other threads are not there to give theirs back."""
-        self._frames: queue.LifoQueue[Frame | None] = queue.LifoQueue()
+        self._frames: queue.LifoQueue[tuple[Frame, Array] | None] = queue.LifoQueue()
         for _ in range(self._concurrency):
             self._frames.put(None)  # made at first use, so that preparing allocates no arena
 
@@ -53,26 +61,40 @@ class Prepared:
         Inputs are C-contiguous float32 of the prepared shapes; results are fresh arrays. Waits for its turn
         where as many calls run as frames were planned.
         """
-        frame = self._frames.get()
+        memory = self._frames.get()
+        frame = None
         try:
-            if frame is None:
-                frame = make_frame(self._buffers.specs, self._buffers.arena_bytes)
+            if memory is None:
+                memory = self._make_memory()
+            frame, ring = memory
             for slot, array in zip(self._buffers.inputs, inputs, strict=True):
                 frame[slot] = _read_only(array)
             for slot, tensor in self._outputs:
                 frame[slot] = np.empty(tensor.shape, tensor.dtype)
             self._views.show(frame)
-            for parts, runnables in self._groups:
-                for part in range(parts):
-                    if parts > 1:
-                        self._move_windows(frame, part)
-                    for runnable in runnables:
-                        runnable.run(frame, timer)
+            if self._order:
+                with streaming(self._order, ring):
+                    self._run(frame, timer)
+            else:
+                self._run(frame, timer)
             return [frame[slot].copy() if shared else frame[slot] for slot, shared in self._buffers.results]
         finally:
             if frame is not None:
                 self._forget(frame)
-            self._frames.put(frame)
+            self._frames.put(memory)
+
+    def _make_memory(self) -> tuple[Frame, Array]:
+        """Allocate what a call works on: a frame, and the ring through which weights pass."""
+        frame = make_frame(self._buffers.specs, self._buffers.arena_bytes)
+        return frame, ring_buffer(self.plan.memory.stream_buffers)
+
+    def _run(self, frame: Frame, timer: StepTimer | None) -> None:
+        for parts, runnables in self._groups:
+            for part in range(parts):
+                if parts > 1:
+                    self._move_windows(frame, part)
+                for runnable in runnables:
+                    runnable.run(frame, timer)
 
     def _move_windows(self, frame: Frame, part: int) -> None:
         """Show the items of a part of the batch."""

@@ -12,16 +12,17 @@ from contextlib import contextmanager
 import attrs
 import numpy as np
 
-from cnnrt.backend import Frame, HostFunction, HostKernel, Segment, Step, StepTimer, Weights
+from cnnrt.backend import Frame, HostFunction, HostKernel, Segment, SlicesFunction, Step, StepTimer, Weights
 from cnnrt.errors import CnnrtError, ParameterFileError
 
 
 @attrs.frozen
 class _BoundStep:
-    """A step with its kernel's function; slots as in `Step`."""
+    """A step with its kernel's function, or the one for pieces of weights that do not stay; slots as in `Step`."""
 
     step: Step
     function: HostFunction
+    in_pieces: SlicesFunction | None
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
     weights: Weights
@@ -54,6 +55,9 @@ class HostSegment:
         bound = None
         try:
             for bound in self._steps:
+                if bound.in_pieces is not None:
+                    _run_in_pieces(bound, bound.in_pieces, frame)
+                    continue
                 bound.function(
                     [frame[slot] for slot in bound.inputs],
                     [frame[slot] for slot in bound.outputs],
@@ -71,13 +75,29 @@ class HostSegment:
         for bound in self._steps:
             started = time.perf_counter()
             with _explaining(bound.step, "failed"):
-                weights = bound.weights.get()
-                loaded = time.perf_counter()
-                inputs = [frame[slot] for slot in bound.inputs]
-                outputs = [frame[slot] for slot in bound.outputs]
-                bound.function(inputs, outputs, weights, frame[bound.workspace])
+                if bound.in_pieces is not None:
+                    waited = _run_in_pieces(bound, bound.in_pieces, frame)
+                else:
+                    weights = bound.weights.get()
+                    waited = time.perf_counter() - started
+                    inputs = [frame[slot] for slot in bound.inputs]
+                    outputs = [frame[slot] for slot in bound.outputs]
+                    bound.function(inputs, outputs, weights, frame[bound.workspace])
             finished = time.perf_counter()
-            timer.record(bound.step.layer_name, finished - loaded, loaded - started)
+            timer.record(bound.step.layer_name, finished - started - waited, waited)
+
+
+def _run_in_pieces(bound: _BoundStep, function: SlicesFunction, frame: Frame) -> float:
+    """Compute a step as its weights come, and return the seconds that it waited for them."""
+    inputs = [frame[slot] for slot in bound.inputs]
+    outputs = [frame[slot] for slot in bound.outputs]
+    waited = 0.0
+    asked = time.perf_counter()
+    for piece in bound.weights.pieces():
+        waited += time.perf_counter() - asked
+        function(inputs, outputs, piece.packed, frame[bound.workspace], piece.first, piece.last)
+        asked = time.perf_counter()
+    return waited
 
 
 def _bound(step: Step) -> _BoundStep:
@@ -88,7 +108,8 @@ def _bound(step: Step) -> _BoundStep:
         )
     with _explaining(step, "could not be prepared"):
         function = step.kernel.bind(step.call)
-    return _BoundStep(step, function, step.inputs, step.outputs, step.weights, step.workspace)
+        in_pieces = None if step.weights.resident else step.kernel.bind_slices(step.call)
+    return _BoundStep(step, function, in_pieces, step.inputs, step.outputs, step.weights, step.workspace)
 
 
 @contextmanager

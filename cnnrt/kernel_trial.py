@@ -6,12 +6,12 @@ Kernels are verified, tuned and tested this way.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import attrs
 import numpy as np
 
-from cnnrt.backend import Backend, BufferSpec, Device, Kernel, Packed, Runnable, Segment, Step
+from cnnrt.backend import Backend, BufferSpec, Device, Kernel, Packed, Runnable, Segment, Step, WeightPiece
 from cnnrt.layer import Array, Shape
 from cnnrt.layer_call import LayerCall
 from cnnrt.layouts import extent_bytes, logical_view, physical_shape, place_array
@@ -36,6 +36,10 @@ class Resident:
     def get(self) -> Packed:
         """Return them."""
         return self.packed
+
+    def pieces(self) -> Iterator[WeightPiece]:
+        """Yield them in one piece; nothing asks, since they are resident."""
+        yield WeightPiece(self.packed, 0, 1)
 
 
 @attrs.frozen

@@ -6,13 +6,17 @@ from collections.abc import Sequence
 
 import attrs
 
-from cnnrt.backend import Step
+from cnnrt.backend import Kernel
 from cnnrt.buffers import Buffers
-from cnnrt.caller_warning import warn_caller
-from cnnrt.errors import CnnrtError, MemoryCeilingWarning
+from cnnrt.control_groups import read_group_limits
+from cnnrt.errors import CnnrtError, MemoryCeilingError
+from cnnrt.layer_call import LayerCall
 from cnnrt.placement import ReferenceKernel
+from cnnrt.residency import Demand, Residency, Rule, choose_residency
 
 MIB = 1 << 20
+NAMED = 3
+"""Steps that a refusal names."""
 
 
 @attrs.frozen
@@ -22,10 +26,14 @@ class MemoryPlan:
     - `arena`: activations and workspaces, shared over time; `arenas` of them for concurrent calls.
     - `device`: the same in memory of the backends' own, which on some devices is a part of the machine's.
     - `resident`: packed weights that stay; `streamed`: all packed weights that are read for each call.
+    - `stream_buffers`: the ring through which those pass, for each concurrent call.
     - `outputs`: arrays handed back.
-    - `transient`: the most that one step allocates for itself: streamed weights, a reference's float64 copies.
-    - `peak`: resident, and for each concurrent call an arena, that of devices, outputs and transient; `peak_layer`:
-      where the transient part is largest.
+    - `transient`: the most that is allocated for a step: a reference's float64 copies, and what packing the next
+      streamed weights takes beside them; `peak_layer`: the step that takes the most, streamed weights included.
+    - `loading`: the most in use while the resident weights are read and packed, before there is an arena.
+    - `peak`: resident, and for each concurrent call an arena, that of devices, a ring, outputs and transient; or
+      loading.
+    - `least`: a ceiling at which the same kernels still run, with as many weights read for each call as can be.
     - `ceiling`: `allocated_ram` in bytes, or None.
     """
 
@@ -34,27 +42,58 @@ class MemoryPlan:
     arenas: int
     resident: int
     streamed: int
+    stream_buffers: int
     outputs: int
     transient: int
+    loading: int
     peak_layer: str
+    least: int
     ceiling: int | None
 
     @property
     def peak(self) -> int:
         """The most bytes in use at one time."""
-        return (self.arena + self.device + self.outputs + self.transient) * self.arenas + self.resident
+        each = self.arena + self.device + self.outputs + self.transient + self.stream_buffers
+        return max(self.resident + each * self.arenas, self.loading)
+
+    @property
+    def fits(self) -> bool:
+        """Whether the peak is below the ceiling, if there is one."""
+        return self.ceiling is None or self.peak <= self.ceiling
 
     def __str__(self) -> str:
         """Return the plan in one line."""
+        streamed = f" through {mib(self.stream_buffers)}" if self.streamed else ""
         parts = [
             f"peak {mib(self.peak)}",
             f"arena {mib(self.arena)}" + (f" × {self.arenas}" if self.arenas > 1 else ""),
             *([f"on devices {mib(self.device)}"] if self.device else []),
             f"resident weights {mib(self.resident)}",
-            f"streamed weights {mib(self.streamed)}",
+            f"streamed weights {mib(self.streamed)}{streamed}",
             "no ceiling" if self.ceiling is None else f"ceiling {mib(self.ceiling)}",
         ]
         return ", ".join(parts)
+
+
+@attrs.frozen
+class StepMemory:
+    """What a step takes: its weights, and what it allocates for itself (`own`).
+
+    `values`: bytes of its inputs, outputs and workspace, in the arena or not.
+    """
+
+    layer: str
+    weights: Demand
+    own: int
+    values: int
+
+
+@attrs.frozen
+class Fitted:
+    """A memory plan, and what of the weights stays."""
+
+    memory: MemoryPlan
+    residency: Residency
 
 
 def mib(nbytes: int) -> str:
@@ -62,53 +101,104 @@ def mib(nbytes: int) -> str:
     return f"{nbytes / MIB:.3g} MiB" if nbytes < 100 * MIB else f"{nbytes / MIB:.0f} MiB"
 
 
-def plan_memory(steps: Sequence[Step], buffers: Buffers, arenas: int, allocated_ram: float | None) -> MemoryPlan:
-    """Add up the memory of all steps. Warns where it exceeds `allocated_ram` (MiB).
+def plan_memory(
+    steps: Sequence[StepMemory], buffers: Buffers, arenas: int, capacity: int | None, rule: Rule = "fastest"
+) -> Fitted:
+    """Return what stays in memory of `capacity` bytes, and what all of it takes: maybe more, see `MemoryPlan.fits`.
 
-    Raises CnnrtError where it exceeds the machine's whole memory.
+    None: there is no ceiling.
     """
-    handles = {id(s.weights): s.weights for s in steps}.values()
+    outputs = sum(buffers.specs[slot].type.nbytes for slot in buffers.outputs)
+    own = max((s.own for s in steps), default=0)
+    each = buffers.arena_bytes + buffers.private_bytes + outputs + own
+    demands = [s.weights for s in steps]
+    room = None if capacity is None else capacity - arenas * each
+    residency = choose_residency(demands, room, arenas, rule)
+    loading = loading_bytes(demands, residency)
+    while room is not None and capacity is not None and loading > capacity and room > 0:
+        room -= max(loading - capacity, capacity // 16)  # less may stay, so that it can be loaded
+        residency = choose_residency(demands, room, arenas, rule)
+        loading = loading_bytes(demands, residency)
+    streamed = {d.key: d.nbytes for d in demands if d.key not in residency.resident}
+    smallest = choose_residency(demands, 0, arenas)
     transients = {
-        step.layer_name: (0 if step.weights.resident else step.weights.nbytes) + _reference_bytes(step)
-        for step in steps
+        s.layer: s.own + (s.weights.piece(residency.piece) if s.weights.key in streamed else 0) for s in steps
     }
-    peak_layer = max(transients, key=lambda name: transients[name], default="")
-    plan = MemoryPlan(
+    memory = MemoryPlan(
         arena=buffers.arena_bytes,
         device=buffers.private_bytes,
         arenas=arenas,
-        resident=sum(h.nbytes for h in handles if h.resident),
-        streamed=sum(h.nbytes for h in handles if not h.resident),
-        outputs=sum(buffers.specs[slot].type.nbytes for slot in buffers.outputs),
-        transient=transients.get(peak_layer, 0),
-        peak_layer=peak_layer,
-        ceiling=None if allocated_ram is None else int(allocated_ram * MIB),
+        resident=residency.resident_bytes,
+        streamed=sum(streamed.values()),
+        stream_buffers=residency.ring,
+        outputs=outputs,
+        transient=own + residency.staging,
+        loading=loading,
+        peak_layer=max(transients, key=lambda name: transients[name], default=""),
+        least=max(arenas * each + smallest.room(arenas), loading_bytes(demands, smallest)),
+        ceiling=capacity,
     )
-    _check(plan)
-    return plan
+    return Fitted(memory, residency)
 
 
-def _reference_bytes(step: Step) -> int:
-    if not isinstance(step.kernel, ReferenceKernel):
+def loading_bytes(demands: Sequence[Demand], residency: Residency) -> int:
+    """Return the most in use while resident weights are read and packed, first what takes most beside itself."""
+    loaded, most = 0, 0
+    stays = {d.key: d for d in demands if d.key in residency.resident}.values()
+    for demand in sorted(stays, key=lambda d: -d.packing(d.slices)):
+        loaded += demand.nbytes
+        most = max(most, loaded + demand.packing(demand.slices))
+    return most
+
+
+def reference_bytes(kernel: Kernel, call: LayerCall) -> int:
+    """Return what a step that runs by its layer's reference allocates for itself."""
+    if not isinstance(kernel, ReferenceKernel):
         return 0
-    call = step.call
     own = call.layer.reference_workspace(call.own(call.input_shapes), call.output_shapes, call.weight_shapes)
     return own + sum(t.nbytes for t in call.outputs)
 
 
-def _check(plan: MemoryPlan) -> None:
-    if plan.peak >= 1 << 30:  # below that no machine of today is asked too much, and psutil need not be imported
-        import psutil
+def check_machine(memory: MemoryPlan) -> None:
+    """Raise CnnrtError where a plan takes more than the machine, or the group of processes, has."""
+    if memory.peak < 1 << 26:  # nothing of today is asked too much, and nothing need be looked up
+        return
+    import psutil
 
-        total = psutil.virtual_memory().total
-        if plan.peak > total:
-            raise CnnrtError(
-                f"computing this needs {mib(plan.peak)}, the machine has {mib(total)}: "
-                "use smaller inputs, a smaller batch, or a lower allocated_ram so that weights are streamed"
-            )
-    if plan.ceiling is not None and plan.peak > plan.ceiling:
-        warn_caller(
-            f"the plan needs {mib(plan.peak)}, above allocated_ram ({mib(plan.ceiling)}): {plan}; "
-            "so far the ceiling decides which weights stay resident, it does not yet bound activations",
-            MemoryCeilingWarning,
+    total, limit = psutil.virtual_memory().total, read_group_limits().memory
+    usable = total if limit is None else min(total, limit)
+    if memory.peak > usable:
+        raise CnnrtError(
+            f"computing this needs {mib(memory.peak)}, the machine has {mib(usable)}"
+            f"{'' if usable == total else ' for this group of processes'}: "
+            "use smaller inputs, a smaller batch, or a lower allocated_ram so that weights are streamed"
         )
+
+
+def refusal(plans: Sequence[tuple[MemoryPlan, Sequence[StepMemory]]]) -> MemoryCeilingError:
+    """Return the error where no plan fits its ceiling: the least that would do, and the steps that need it."""
+    memory, steps = min(plans, key=lambda plan: plan[0].least)
+    smallest = choose_residency([s.weights for s in steps], 0, memory.arenas)
+
+    def taken(step: StepMemory) -> int:
+        stays = step.weights.key in smallest.resident
+        weights = step.weights.nbytes if stays else step.weights.piece(smallest.piece)
+        return step.values + weights + step.own + (0 if stays else step.weights.staging(smallest.piece))
+
+    largest = sorted(steps, key=taken, reverse=True)[:NAMED]
+    named = ", ".join(f"{s.layer!r} {mib(taken(s))}" for s in largest)
+    # In whole MiB from some size on, and always rounded up: what is advised must do.
+    advised = -(-memory.least // MIB) if memory.least >= 8 * MIB else -(-memory.least * 1000 // MIB) / 1000
+    ceiling = mib(memory.ceiling or 0)
+    return MemoryCeilingError(
+        f"allocated_ram is {ceiling}, and computing this takes at least {mib(memory.least)}: activations "
+        f"{mib(memory.arena * memory.arenas)}, outputs {mib(memory.outputs * memory.arenas)}, the rest weights that "
+        f"cannot be read in smaller pieces and what steps allocate; the largest steps are {named}. Set allocated_ram "
+        f"to {advised:g}, or use a smaller batch or smaller inputs"
+    )
+
+
+def step_memory(layer: str, call: LayerCall, kernel: Kernel, weights: Demand) -> StepMemory:
+    """Return what a kernel's call takes."""
+    values = sum(t.nbytes for t in (*call.inputs, *call.outputs)) + kernel.workspace(call)
+    return StepMemory(layer, weights, reference_bytes(kernel, call), values)

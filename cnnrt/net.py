@@ -26,24 +26,19 @@ from cnnrt.inputs import check_inputs, check_shapes
 from cnnrt.kernel_verification import unverified
 from cnnrt.layer import Array, Shape
 from cnnrt.loading import load_netfile
+from cnnrt.passes.split_batch import Split
 from cnnrt.placement import Competition, choose_devices, competitions
 from cnnrt.plan import Plan
+from cnnrt.planning import Question, items_at_once, placement_request, reduce_graph
 from cnnrt.plugins import PluginHost, plugin_host
-from cnnrt.prepare import (
-    Planned,
-    compile_planned,
-    placement_request,
-    plan_network,
-    plan_verified,
-    reduce_graph,
-)
+from cnnrt.prepare import Planned, compile_planned, plan_network, plan_verified
 from cnnrt.profile import Profile
 from cnnrt.recovery import MOST_LOSSES, Arrays, halves, request_without_lost
 from cnnrt.root_directory import root_directory as find_root
 from cnnrt.settings import settle
 from cnnrt.tuning.knowledge import Knowledge
 from cnnrt.tuning.store import default_store
-from cnnrt.weights import WeightStore
+from cnnrt.weight_store import WeightStore
 from netfile_spec import NetFile
 
 if TYPE_CHECKING:
@@ -68,7 +63,10 @@ class Net:
     What the caller states wins over what the NetFile states:
 
     - `execution_mode`: "parallel" (for each layer the fastest of what is here) or a backend's name.
-    - `allocated_ram`: ceiling in MiB.
+    - `allocated_ram`: ceiling in MiB for all that the Net adds to the process; weights that do not fit are read for
+      each call, and what cannot be computed in it is refused (MemoryCeilingError).
+    - `residency`: which weights stay in memory under a ceiling: "fastest", those without which a call takes longest, or
+      "largest", the largest files, as in CNNdroid.
     - `auto_tuning`: "on" or "off" (or a bool). On, kernels are measured once on this device, for at most
       `tuning_budget` seconds for each network, and remembered; off, a cost model chooses, and what was measured counts
       for nothing.
@@ -95,6 +93,7 @@ class Net:
         concurrency: int = 1,
         tuning_budget: float | None = None,
         plan: Plan | Mapping[str, Any] | None = None,
+        residency: str = "fastest",
         plugins: PluginHost | None = None,
     ) -> None:
         self._host = plugins or plugin_host()
@@ -110,11 +109,11 @@ class Net:
             concurrency,
             tuning_budget,
             plan,
+            residency,
         )
         self.root = find_root(self.netfile, root_directory)
         self.graph: Graph = build_graph(self.netfile, self.root, self._host)
-        sources = [node.weights for node in self.graph.nodes if node.weights]
-        self._weights = WeightStore(sources, self.settings.allocated_ram)
+        self._weights = WeightStore()
         self._prepared: OrderedDict[Any, Prepared] = OrderedDict()
         self._needed: dict[tuple[str, ...], Sequence[GraphInput]] = {}
         self._halved: set[Any] = set()
@@ -314,8 +313,12 @@ class Net:
         return Knowledge(default_store(), counts, self.settings.threads, largest if partial else 0)
 
     def _competitions(self, shapes: Mapping[str, Shape], wanted: Sequence[str], known: Knowledge) -> list[Competition]:
-        devices = choose_devices(self._host, placement_request(self.settings))
-        reduced, inferred, _ = reduce_graph(self.graph, shapes, wanted, self.settings, self._weights, self._host)
+        request = placement_request(self.settings)
+        devices = choose_devices(self._host, request)
+        split = Split(items_at_once(self._host, request, self.settings.threads))
+        reduced, inferred, _ = reduce_graph(
+            Question(self.graph, shapes, wanted, self.settings, self._host, known), split
+        )
         return competitions(reduced, inferred, devices, self._host, known)
 
     def _held_bytes(self) -> int:
@@ -379,6 +382,7 @@ class Net:
                     prepared = compile_planned(
                         self._tuned_and_verified(shapes, wanted, self._rehearsal(shapes, wanted)),
                         self.settings,
+                        self._weights,
                         self._host,
                     )
                 except DeviceMemoryError:

@@ -42,11 +42,15 @@ class Placed:
 
 @attrs.frozen
 class Request:
-    """What the user asks of placement: the execution mode, a device's name or None, and whether to be strict."""
+    """What the user asks of placement: the execution mode, a device's name or None, and whether to be strict.
+
+    `byte_seconds`: what a byte of packed weights and workspace costs, where memory is scarce.
+    """
 
     mode: str = "parallel"
     device: str | None = None
     strict: bool = False
+    byte_seconds: float = 0.0
 
 
 class ReferenceKernel(HostKernel):
@@ -204,9 +208,13 @@ def _placed(rival: Competition, devices: Sequence[Device], request: Request, kno
         why = "; ".join(candidates.reasons) + "; runs by its reference"
         return Placed(node, call, CORE, ReferenceKernel(), why, True)
     choice = known.choice(call, candidates.able)
-    best = choice.candidate if choice else candidates.able[0]
+    fastest = choice.candidate if choice else candidates.able[0]
+    best = _leaner(fastest, candidates.able, call, request.byte_seconds)
     reasons = [_mode(devices, request, measured=choice is not None)]
-    if choice:
+    if best is not fastest:
+        saved = _bytes_of(fastest, call) - _bytes_of(best, call)
+        reasons.append(f"leaner by {saved / 2**20:.3g} MiB than {fastest.kernel.title}, expected {_ms(best.seconds)}")
+    elif choice:
         reasons.append(choice.evidence)
     else:
         others = [f"{c.device.backend}/{c.kernel.name} {_ms(c.seconds)}" for c in candidates.able[1:]]
@@ -215,6 +223,18 @@ def _placed(rival: Competition, devices: Sequence[Device], request: Request, kno
     if rival.apart:
         reasons.append(f"no kernel here applies {rival.apart}, which runs by itself")
     return Placed(node, call, best.device, best.kernel, "; ".join(reasons))
+
+
+def _leaner(fastest: Candidate, able: Sequence[Candidate], call: LayerCall, byte_seconds: float) -> Candidate:
+    """Return the candidate whose time and memory together cost the least."""
+    if not byte_seconds:
+        return fastest
+    return min((fastest, *able), key=lambda c: c.seconds + byte_seconds * _bytes_of(c, call))
+
+
+def _bytes_of(candidate: Candidate, call: LayerCall) -> int:
+    """Return the bytes of packed weights and workspace."""
+    return candidate.kernel.packed_bytes(call) + candidate.kernel.workspace(call)
 
 
 def _mode(devices: Sequence[Device], request: Request, *, measured: bool) -> str:

@@ -18,6 +18,7 @@ class PlanRow:
     """One layer (with what is folded into it or its weights) as it will run.
 
     `segment` counts from 0; -1 marks a view, for which nothing runs. `weight_bytes` are those of its packed weights.
+    `resident`: whether those stay in memory between calls.
     `parameters` are in force; `tuning` those of them that are fixed, by measurement or by a plan that was handed in.
     """
 
@@ -34,6 +35,7 @@ class PlanRow:
     flops: int
     bytes: int
     weight_bytes: int
+    resident: bool
     fallback: bool
     why: str
 
@@ -111,6 +113,7 @@ def make_rows(placed: Sequence[Placed], segments: Sequence[Segment]) -> tuple[Pl
                 flops=parts * cost.flops if p.kernel else 0,
                 bytes=parts * cost.bytes if p.kernel else 0,
                 weight_bytes=step.weights.nbytes if step else 0,
+                resident=step.weights.resident if step else True,
                 fallback=p.fallback,
                 why=p.why,
             )

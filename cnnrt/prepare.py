@@ -1,20 +1,22 @@
 """The main path: from a graph and input shapes to something that can be run.
 
-    graph --shapes--> --passes--> --placement--> --layouts--> --buffers, memory--> segments: Planned
+    graph --find_way--> --cut--> segments: Planned
     Planned --verified--> --compile, load--> Prepared
 
-Each stage is a function from values to values in a file of its own; this file only joins them.
+Each stage is a function from values to values in a file of its own; this file only joins them. What is decided in
+`find_way` (passes, placement, layouts, buffers, memory) is in `planning.py`.
 """
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 import attrs
 
-from cnnrt.backend import Backend, Device, Runnable, Segment, Step
-from cnnrt.buffers import Buffers, Home, plan_buffers
+from cnnrt.backend import Backend, Kernel, Runnable, Segment, Step
+from cnnrt.buffers import Buffers
 from cnnrt.caller_warning import warn_caller
 from cnnrt.errors import CnnrtError, KernelWarning, PlacementError
 from cnnrt.executor import Prepared
@@ -22,18 +24,14 @@ from cnnrt.graph import Graph
 from cnnrt.host_segment import HostSegment
 from cnnrt.kernel_verification import verify_segments
 from cnnrt.layer import Shape
-from cnnrt.memory_plan import plan_memory
-from cnnrt.passes import run_passes
-from cnnrt.passes.split_batch import JoinItems, split_batch
-from cnnrt.placement import CORE, Placed, Request, choose_devices, place
+from cnnrt.placement import CORE, Placed
 from cnnrt.plan import Plan, make_rows
-from cnnrt.plugin_registry import Registry
+from cnnrt.planning import Question, Way, find_way, runs_of
 from cnnrt.plugins import PluginHost
-from cnnrt.reorder_pass import insert_reorders
 from cnnrt.settings import Settings
-from cnnrt.shapes import Shapes, infer_shapes
 from cnnrt.tuning.knowledge import Knowledge
-from cnnrt.weights import WeightStore
+from cnnrt.weight_store import ResidentWeights, StreamedWeights, WeightStore
+from cnnrt.weight_stream import PieceToRead
 
 
 @attrs.frozen
@@ -54,51 +52,22 @@ def plan_network(
     host: PluginHost,
     known: Knowledge,
 ) -> Planned:
-    """Decide how to compute the `wanted` values (each once) from inputs of these shapes (batch included)."""
-    reduced, inferred, notes = reduce_graph(graph, shapes, wanted, settings, weights, host)
-    placed = place(reduced, inferred, host, placement_request(settings), known, settings.pinned)
+    """Decide how to compute the `wanted` values (each once) from inputs of these shapes (batch included).
 
-    inputs = [i.name for i in reduced.inputs]
-    joined = insert_reorders(placed, inferred, inputs, wanted, host)
-    results = [joined.results[value] for value in wanted]
-    buffers = plan_buffers(joined.placed, joined.types, inputs, results, _homes(joined.placed, host.backends()))
-
-    steps = _steps(joined.placed, buffers, weights)
-    memory = plan_memory(list(steps.values()), buffers, settings.concurrency, settings.allocated_ram)
-    segments = cut_segments(joined.placed, steps)
-
+    Raises MemoryCeilingError where no way of computing them fits `allocated_ram`.
+    """
+    way = find_way(Question(graph, shapes, wanted, settings, host, known))
+    steps = _steps(way, weights)
+    segments = cut_segments(way.placed, steps)
     plan = Plan(
-        inputs={name: inferred.values[name] for name in inputs},
+        inputs={name: way.inferred.values[name] for name in way.inputs},
         outputs=tuple(wanted),
         execution_mode=settings.execution_mode,
-        rows=make_rows(joined.placed, segments),
-        notes=(*notes, *_foldings(placed), *known.notes),
-        memory=memory,
+        rows=make_rows(way.placed, segments),
+        notes=(*way.notes, *known.notes),
+        memory=way.fitted.memory,
     )
-    return Planned(plan, tuple(segments), buffers)
-
-
-def reduce_graph(
-    graph: Graph,
-    shapes: Mapping[str, Shape],
-    wanted: Sequence[str],
-    settings: Settings,
-    weights: WeightStore,
-    host: PluginHost,
-) -> tuple[Graph, Shapes, Sequence[str]]:
-    """Return the graph after all passes, the shapes in it, and a sentence for each thing that the passes did."""
-    inferred = infer_shapes(graph, shapes)
-    reduced, notes = run_passes(graph, inferred, wanted)
-    # A layer that was folded into weights may have brought them a bias.
-    inferred = inferred.with_weights_of(reduced)
-    items = _items_at_once(host, placement_request(settings), settings.threads)
-    reduced, inferred, said = split_batch(reduced, inferred, wanted, items, weights.stays)
-    return reduced, inferred, (*notes, *said)
-
-
-def placement_request(settings: Settings) -> Request:
-    """Return what a Net's settings ask of placement."""
-    return Request(settings.execution_mode, settings.device, settings.strict)
+    return Planned(plan, tuple(segments), way.buffers)
 
 
 def plan_verified(plan: Callable[[], Planned], settings: Settings, host: PluginHost, known: Knowledge) -> Planned:
@@ -120,21 +89,46 @@ def plan_verified(plan: Callable[[], Planned], settings: Settings, host: PluginH
         warn_caller(f"kernels that compute wrongly are not used any more:\n{listed}", KernelWarning)
 
 
-def compile_planned(planned: Planned, settings: Settings, host: PluginHost) -> Prepared:
-    """Compile every segment and read the weights that stay resident."""
+def compile_planned(planned: Planned, settings: Settings, weights: WeightStore, host: PluginHost) -> Prepared:
+    """Compile every segment, read the weights that stay resident, and see to it that the others can be read."""
     runnables = [_compile(s, host.backends(), planned.buffers, settings.threads) for s in planned.segments]
-    for segment in planned.segments:
-        for step in segment.steps:
-            if step.weights.resident:
-                _load(step)
+    backends = host.backends()
+    ahead = [s for s in planned.segments if s.device == CORE or backends[s.backend].reads_ahead]
+    # First what has to be packed for calls to come, and then what takes most beside itself: there is most room then.
+    for step in (step for segment in ahead for step in segment.steps):
+        if isinstance(step.weights, StreamedWeights):
+            with _telling(step):
+                weights.make_ready(step.weights)
+    steps = [step for segment in planned.segments for step in segment.steps]
+    for step in sorted(steps, key=_loading_order):
+        if step.weights.resident:
+            with _telling(step):
+                step.weights.get()
     in_parts = [(segment.parts, runnable) for segment, runnable in zip(planned.segments, runnables, strict=True)]
-    return Prepared(in_parts, planned.buffers, planned.plan, settings.concurrency)
+    return Prepared(in_parts, planned.buffers, planned.plan, settings.concurrency, _order(ahead))
 
 
-def _load(step: Step) -> None:
-    """Read and pack a step's weights; what goes wrong in the kernel is told with the layer's name."""
+def _loading_order(step: Step) -> int:
+    return -step.weights.packing_bytes if isinstance(step.weights, ResidentWeights) else 0
+
+
+def _order(segments: Sequence[Segment]) -> list[PieceToRead]:
+    """Return the pieces of weights that a call reads, in the order in which it needs them."""
+    return [
+        piece
+        for parts, group in itertools.groupby(segments, key=lambda segment: segment.parts)
+        for _, segment in itertools.product(range(parts), tuple(group))
+        for step in segment.steps
+        if isinstance(step.weights, StreamedWeights)
+        for piece in step.weights.to_read()
+    ]
+
+
+@contextmanager
+def _telling(step: Step) -> Iterator[None]:
+    """Tell what goes wrong in a kernel that packs its weights with the layer's name."""
     try:
-        step.weights.get()
+        yield
     except (CnnrtError, MemoryError):
         raise
     except Exception as error:
@@ -144,60 +138,36 @@ def _load(step: Step) -> None:
         ) from error
 
 
-def _foldings(placed: Sequence[Placed]) -> list[str]:
-    """Return what stayed folded: placement takes apart what no kernel applies."""
-    return [f"{folded.name} folded into {p.node.name}" for p in placed for folded in p.node.folded]
-
-
-def _steps(placed: Sequence[Placed], buffers: Buffers, weights: WeightStore) -> dict[str, Step]:
+def _steps(way: Way, weights: WeightStore) -> dict[str, Step]:
     """Return the kernel calls by layer name; views need none."""
     return {
         p.node.name: Step(
             layer_name=p.node.name,
             call=p.call,
             kernel=p.kernel,
-            inputs=tuple(buffers.slots[v] for v in p.node.inputs),
-            outputs=tuple(buffers.slots[v] for v in p.node.outputs),
-            weights=weights.handle(p.node.weights, p.call, p.kernel),
+            inputs=tuple(way.buffers.slots[v] for v in p.node.inputs),
+            outputs=tuple(way.buffers.slots[v] for v in p.node.outputs),
+            weights=_weights(p, p.kernel, way, weights),
             workspace=workspace,
         )
-        for p, workspace in zip(placed, buffers.workspaces, strict=True)
+        for p, workspace in zip(way.placed, way.buffers.workspaces, strict=True)
         if p.kernel is not None
     }
+
+
+def _weights(p: Placed, kernel: Kernel, way: Way, weights: WeightStore) -> ResidentWeights | StreamedWeights:
+    demand, residency = way.demands[p.node.name], way.fitted.residency
+    if p.node.weights is None or demand.key in residency.resident:
+        return weights.resident(p.node.weights, p.call, kernel)
+    return StreamedWeights(p.node.weights, p.call, kernel, p.device, demand, residency.piece)
 
 
 def cut_segments(placed: Sequence[Placed], steps: Mapping[str, Step]) -> list[Segment]:
     """Return runs of steps on one device and in as many parts; other views belong to no segment and end none."""
     return [
         Segment(index, device, tuple(steps[p.node.name] for p in run), parts)
-        for index, (device, parts, run) in enumerate(_runs(placed))
+        for index, (device, parts, run) in enumerate(runs_of(placed))
     ]
-
-
-def _runs(placed: Sequence[Placed]) -> list[tuple[Device, int, list[Placed]]]:
-    """Return what runs together, with its device and the number of parts."""
-    joined, parts = next(
-        ((i, p.node.layer.parts) for i, p in enumerate(placed) if isinstance(p.node.layer, JoinItems)), (0, 1)
-    )
-    running = [(p.device, parts if i < joined else 1, p) for i, p in enumerate(placed) if p.kernel is not None]
-    groups = itertools.groupby(running, key=lambda r: r[:2])
-    return [(device, parts, [p for _, _, p in group]) for (device, parts), group in groups]
-
-
-def _homes(placed: Sequence[Placed], backends: Registry[Backend]) -> list[Home | None]:
-    """Return, for each step whose device has memory of its own, where that is."""
-    homes: dict[str, Home] = {}
-    for index, (device, _, run) in enumerate(_runs(placed)):
-        backend = backends.find(device.backend)
-        if backend and (alignment := backend.own_memory(device)):
-            homes.update(dict.fromkeys((p.node.name for p in run), Home(index, alignment)))
-    return [homes.get(p.node.name) for p in placed]
-
-
-def _items_at_once(host: PluginHost, request: Request, threads: int | None) -> int:
-    """Return how many items the backends that may be used would like to compute at a time; 0: all."""
-    allowed = dict.fromkeys(device.backend for device in choose_devices(host, request))
-    return max((host.backends()[name].items_at_once(threads) for name in allowed), default=0)
 
 
 def _compile(segment: Segment, backends: Mapping[str, Backend], buffers: Buffers, threads: int | None) -> Runnable:

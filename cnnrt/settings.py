@@ -10,6 +10,7 @@ import attrs
 
 from cnnrt.errors import InputError
 from cnnrt.pinned import NO_PINS, Pin, pins_from
+from cnnrt.residency import Rule
 from netfile_spec import NetFile
 
 TUNING_BUDGET = 10.0
@@ -23,7 +24,7 @@ class Settings:
     """Settled choices of a Net.
 
     `allocated_ram` in MiB (None: no ceiling), `threads` None: as many as useful, `tuning_budget` in seconds, `pinned`:
-    layers whose kernels are settled by a saved plan.
+    layers whose kernels are settled by a saved plan, `residency`: which weights stay where not all do.
     """
 
     execution_mode: str = "parallel"
@@ -35,6 +36,7 @@ class Settings:
     concurrency: int = 1
     tuning_budget: float = TUNING_BUDGET
     pinned: Mapping[str, Pin] = NO_PINS
+    residency: Rule = "fastest"
 
 
 def settle(
@@ -48,6 +50,7 @@ def settle(
     concurrency: int,
     tuning_budget: float | None = None,
     plan: Any = None,
+    residency: str = "fastest",
 ) -> Settings:
     """Return the caller's choices, else the NetFile's, else the defaults. Raises InputError for impossible ones."""
     _check_count("threads", threads)
@@ -66,6 +69,8 @@ def settle(
         isinstance(tuning_budget, bool) or not isinstance(tuning_budget, int | float) or not 0 <= tuning_budget < inf
     ):
         raise InputError(f"tuning_budget: expected seconds, got {tuning_budget!r}")
+    if residency not in ("fastest", "largest"):
+        raise InputError(f'residency: expected "fastest" or "largest", got {residency!r}')
     ceiling = netfile.allocated_ram if allocated_ram is None else allocated_ram
     tuning = netfile.auto_tuning if auto_tuning is None else auto_tuning in (True, "on")
     return Settings(
@@ -79,6 +84,7 @@ def settle(
         concurrency=concurrency,
         tuning_budget=TUNING_BUDGET if tuning_budget is None else float(tuning_budget),
         pinned=NO_PINS if plan is None else pins_from(plan),
+        residency="largest" if residency == "largest" else "fastest",
     )
 
 

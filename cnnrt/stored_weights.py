@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from cnnrt.backend import StoredWeights
 from cnnrt.layer import Array, Shape
 from netfile_spec.parameters.parameter_file import TensorParts
 
@@ -63,6 +64,11 @@ class RowsOfFile:
                 np.multiply(result, factor, out=result, casting="same_kind")
         return result
 
+    @property
+    def raw(self) -> bool:
+        """Whether they are read straight from the file and nothing is multiplied into them."""
+        return self._factor is None and self._bias is None and all(t.raw for t in self._tensors.values())
+
     def finish(self) -> None:
         """Verify what was read. Raises ParameterFileError."""
         for tensor in self._tensors.values():
@@ -87,3 +93,30 @@ class HeldWeights:
     def rows(self, name: str, first: int, last: int, out: Array | None = None) -> Array:
         """Return some rows: in place where they are C-contiguous."""
         return np.ascontiguousarray(self._weights[name][first:last], np.float32)
+
+
+class SomeRows:
+    """The rows from `first` to before `last` (fewer where there are not so many) of all weights of a layer.
+
+    Satisfies `cnnrt.backend.StoredWeights`.
+    """
+
+    def __init__(self, stored: StoredWeights, first: int, last: int) -> None:
+        self._stored = stored
+        self._spans = {
+            name: (min(first, shape[0]), min(last, shape[0])) for name, shape in stored.shapes.items() if shape
+        }
+
+    @property
+    def shapes(self) -> Mapping[str, Shape]:
+        """Shapes by name."""
+        return {name: (last - first, *self._stored.shapes[name][1:]) for name, (first, last) in self._spans.items()}
+
+    def load(self) -> dict[str, Array]:
+        """Return all of these rows."""
+        return {name: self.rows(name, 0, last - first) for name, (first, last) in self._spans.items()}
+
+    def rows(self, name: str, first: int, last: int, out: Array | None = None) -> Array:
+        """Return some of them."""
+        start, _ = self._spans[name]
+        return self._stored.rows(name, start + first, start + last, out)

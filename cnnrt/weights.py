@@ -1,7 +1,4 @@
-"""Weights of layers: where they lie, which stay in memory, and how they reach a kernel.
-
-As in CNNdroid, parameter files stay resident, largest first, while they fit `allocated_ram`; the others are
-read for each call and released after it.
+"""Weights of layers: where they lie, and how they are read.
 
 An affine layer (batch normalisation) that a pass folded into the layer before it becomes a part of that layer's
 weights here, each time they are read: no file changes, and what a kernel packs is already the product.
@@ -10,26 +7,19 @@ weights here, each time they are read: no file changes, and what a kernel packs 
 from __future__ import annotations
 
 import math
-import threading
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-from weakref import WeakValueDictionary
 
 import attrs
 import numpy as np
 
-from cnnrt.after_fork import renew_after_fork
-from cnnrt.backend import Kernel, Packed
 from cnnrt.errors import ParameterFileError, PluginError
 from cnnrt.layer import Array, Layer, Shape, shape_text
-from cnnrt.layer_call import LayerCall
 from cnnrt.stored_weights import RowsOfFile
 from netfile_spec import open_parameters
-from netfile_spec.parameters.parameter_file import TensorParts
-
-MIB = 1 << 20
+from netfile_spec.parameters.parameter_file import ParameterFile, TensorParts
 
 
 @attrs.frozen
@@ -44,13 +34,15 @@ class StoredTensor:
 class WeightSource:
     """A layer's parameter file, which of its tensors is which weight, and the affine layers multiplied into them.
 
-    `affine_names`: the weight that takes their factors, and the one that takes their offsets.
+    `affine_names`: the weight that takes their factors, and the one that takes their offsets. `decoding_bytes`: what
+    reading takes beside the result, where tensors are decoded as a whole.
     """
 
     path: Path
     tensors: Mapping[str, StoredTensor]
     folded: tuple[FoldedAffine, ...] = ()
     affine_names: tuple[str, str] = ("weight", "bias")
+    decoding_bytes: int = 0
 
     @property
     def key(self) -> Any:
@@ -76,25 +68,46 @@ class WeightSource:
         with self.opened(shapes) as stored:
             return stored.load()
 
+    @property
+    def identity(self) -> str:
+        """What tells these weights from all others as long as the files are the same. Raises OSError."""
+        found = self.path.stat()
+        stamp = (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns)
+        folded = [(repr(f.layer), f.channels, f.weights.identity) for f in self.folded]
+        return repr((str(self.path.resolve()), stamp, sorted(self.tensors.items()), folded, self.affine_names))
+
     @contextmanager
-    def opened(self, shapes: Mapping[str, Shape]) -> Iterator[RowsOfFile]:
+    def opened(self, shapes: Mapping[str, Shape], *, verify: bool = True) -> Iterator[RowsOfFile]:
         """Give the weights, in float32 and of the given (logical) shapes, to be read inside the block.
 
-        Raises ParameterFileError where the file holds something else than when the network was built, and at the
-        block's end where what was read is damaged.
+        Raises ParameterFileError where the file holds something else than when the network was built, and with
+        `verify` at the block's end where it is damaged: what was not read is read for that.
         """
         with open_parameters(self.path) as file:
-            now = dict(enumerate(tuple(t.shape) for t in file.tensors))
-            if any(now.get(tensor.index) != tensor.shape for tensor in self.tensors.values()):
-                raise ParameterFileError(
-                    f"{self.path}: the file has changed since the network was read; make a new Net"
-                )
-            tensors = {name: file.parts(tensor.index) for name, tensor in self.tensors.items()}
-            stored = RowsOfFile(tensors, {name: shapes[name] for name in tensors})
-            if self.folded:
-                stored = self._multiplied(stored, tensors, shapes)
+            stored = self._rows(file, shapes, verify)
             yield stored
-            stored.finish()
+            if verify:
+                stored.finish()
+
+    def raw_rows(self, shapes: Mapping[str, Shape]) -> RowsOfFile | None:
+        """Return the weights to be read at any time later, verified now; None where they are not stored as they are.
+
+        No file stays open. Reading raises ParameterFileError where the file is gone or was replaced.
+        """
+        file = open_parameters(self.path)
+        checked = self._rows(file, shapes, True)
+        if not checked.raw:
+            return None
+        checked.finish()
+        return self._rows(file, shapes, False)
+
+    def _rows(self, file: ParameterFile, shapes: Mapping[str, Shape], verify: bool) -> RowsOfFile:
+        now = dict(enumerate(tuple(t.shape) for t in file.tensors))
+        if any(now.get(tensor.index) != tensor.shape for tensor in self.tensors.values()):
+            raise ParameterFileError(f"{self.path}: the file has changed since the network was read; make a new Net")
+        tensors = {name: file.parts(tensor.index, verify=verify) for name, tensor in self.tensors.items()}
+        stored = RowsOfFile(tensors, {name: shapes[name] for name in tensors})
+        return self._multiplied(stored, tensors, shapes) if self.folded else stored
 
     def _multiplied(
         self, stored: RowsOfFile, tensors: Mapping[str, TensorParts], shapes: Mapping[str, Shape]
@@ -148,6 +161,7 @@ def weight_source(path: Path, expected: Iterable[Any], layer_type: str) -> Weigh
     specs = tuple(expected)
     with open_parameters(path) as file:
         found = [(t.name, StoredTensor(i, tuple(t.shape))) for i, t in enumerate(file.tensors)]
+        decoding = sum(t.nbytes for i, t in enumerate(file.tensors) if not file.parts(i).raw)
         if file.layout == "cnndroid":  # the layout has no names: the order is the meaning
             found = [(spec.name, tensor) for spec, (_, tensor) in zip(specs, found, strict=False)] + [
                 (f"number {i + 1}", tensor) for i, (_, tensor) in enumerate(found) if i >= len(specs)
@@ -159,103 +173,4 @@ def weight_source(path: Path, expected: Iterable[Any], layer_type: str) -> Weigh
         wanted = ", ".join(s.name + (" (optional)" if s.optional else "") for s in specs) or "no weights"
         parts = [f"it lacks {name!r}" for name in missing] + [f"it has {name!r}, which is unknown" for name in unknown]
         raise ParameterFileError(f"{path}: not the weights of a {layer_type} layer ({wanted}): {'; '.join(parts)}")
-    return WeightSource(path, tensors)
-
-
-class WeightHandle:
-    """A step's packed weights. `get` is quick where they are resident, else it reads and packs them anew."""
-
-    def __init__(self, source: WeightSource | None, call: LayerCall, kernel: Kernel, resident: bool) -> None:
-        self._source = source
-        self._call = call
-        self._kernel = kernel
-        self._packed: Packed = None
-        self._loaded = False
-        self._resident = resident
-        self._nbytes = kernel.packed_bytes(call) if source else 0
-        self.after_fork()
-        renew_after_fork(self)
-
-    def after_fork(self) -> None:
-        """Make the lock anew: what another thread was reading is read again."""
-        self._lock = threading.Lock()
-
-    @property
-    def resident(self) -> bool:
-        """Whether the weights stay in memory between calls."""
-        return self._resident
-
-    @property
-    def loaded(self) -> bool:
-        """Whether they are in memory now, to stay."""
-        return self._loaded
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes of the packed weights."""
-        return self._nbytes
-
-    def get(self) -> Packed:
-        """Return the packed weights."""
-        if self._loaded:
-            return self._packed
-        if not self.resident:
-            return self._load()
-        with self._lock:
-            if not self._loaded:
-                self._packed = self._load()
-                self._loaded = True
-        return self._packed
-
-    def _load(self) -> Packed:
-        if self._source is None:
-            return self._kernel.pack(self._call, {})
-        with self._source.opened(self._call.weight_shapes) as stored:
-            return self._kernel.pack_stored(self._call, stored)
-
-
-class WeightStore:
-    """The weights of one Net: decides what is resident, and shares packed weights between prepared shapes."""
-
-    def __init__(self, sources: Iterable[WeightSource], allocated_ram: float | None) -> None:
-        # Weak: weights live as long as some prepared network uses them, and go with the last one.
-        self._handles: WeakValueDictionary[Any, WeightHandle] = WeakValueDictionary()
-        self.after_fork()
-        renew_after_fork(self)
-        room = None if allocated_ram is None else int(allocated_ram * MIB)
-        self.resident: set[Path] = set()
-        for source in sorted({s.path: s for s in sources}.values(), key=lambda s: (-s.nbytes, str(s.path))):
-            if room is None or source.nbytes <= room:
-                self.resident.add(source.path)
-                room = None if room is None else room - source.nbytes
-
-    def after_fork(self) -> None:
-        """Make the lock anew."""
-        self._lock = threading.Lock()
-
-    def handle(self, source: WeightSource | None, call: LayerCall, kernel: Kernel) -> WeightHandle:
-        """Return the handle for a layer's weights as `kernel` packs them."""
-        own = source.key if source else None
-        shapes = tuple(sorted(call.weight_shapes.items()))
-        key = (own, call.layer, shapes, kernel.backend, kernel.layer, kernel.name, kernel.packing(call))
-        with self._lock:
-            handle = self._handles.get(key)
-            if handle is None:
-                handle = WeightHandle(source, call, kernel, source is None or source.path in self.resident)
-                self._handles[key] = handle
-            return handle
-
-    def stays(self, source: WeightSource | None) -> bool:
-        """Tell whether weights, if there are any, stay in memory between calls."""
-        return source is None or source.path in self.resident
-
-    @property
-    def loaded_bytes(self) -> int:
-        """Bytes of the packed weights that are in memory now."""
-        with self._lock:
-            return sum(handle.nbytes for handle in self._handles.values() if handle.loaded)
-
-    def clear(self) -> None:
-        """Let go of all weights."""
-        with self._lock:
-            self._handles.clear()
+    return WeightSource(path, tensors, decoding_bytes=decoding)

@@ -17,6 +17,7 @@ class SequentialBackend(Backend):
 
     name = "sequential"
     description = "one thread of the processor"
+    reads_ahead = True
 
     def devices(self) -> Sequence[Device]:
         """Return the processor."""

@@ -21,6 +21,7 @@ class ThreadedBackend(Backend):
 
     name = "threaded"
     description = "all cores of the processor, in machine code made for it"
+    reads_ahead = True
 
     def __init__(self, machine: Machine | None = None) -> None:
         self._machine = machine

@@ -31,7 +31,7 @@ from cnnrt_backend_threaded.native_kernel import (
 from cnnrt_backend_threaded.packing_code import packing_request
 from cnnrt_backend_threaded.register_tile import ALL_VECTORS, Tile, add_products, choose_tile
 from cnnrt_backend_threaded.target import Machine
-from cnnrt_backend_threaded.weight_packing import common_lanes, pack_panels
+from cnnrt_backend_threaded.weight_packing import common_lanes, pack_panels, rows_bytes
 from cnnrt_layers.convolution_geometry import ConvolutionGeometry, convolution_geometry
 
 LINE = 16
@@ -137,6 +137,12 @@ class DirectConvolution(WritesPixels):
         g, outputs = p.geometry, p.tile.vectors * self.machine.target.lanes
         packed, biases = pack_panels(stored, g.groups, g.group_inputs, math.prod(g.kernel), outputs, self.machine.cores)
         return packed.reshape(g.groups, p.panels, *g.kernel, g.group_inputs, outputs), biases
+
+    def packing_bytes(self, call: LayerCall, slices: int) -> int:
+        """Return the bytes of the rows that each thread reads at a time."""
+        p = self.plan(call)
+        outputs = p.tile.vectors * self.machine.target.lanes
+        return rows_bytes(p.geometry.depth, outputs, p.panels, self.machine.cores)
 
     def packing_code(self, call: LayerCall) -> Sequence[CodeRequest]:
         """Return the code that fills panels."""

@@ -17,7 +17,7 @@ import attrs
 from cnnrt.backend import Device, Packed, StoredWeights
 from cnnrt.layer import Array, Shape
 from cnnrt.layer_call import LayerCall
-from cnnrt.stored_weights import HeldWeights
+from cnnrt.stored_weights import HeldWeights, SomeRows
 from cnnrt.tensor import PLAIN
 from cnnrt_backend_threaded.cost_model import product_seconds
 from cnnrt_backend_threaded.emitter import FLOATS, I64, Code, Index, Value
@@ -26,7 +26,7 @@ from cnnrt_backend_threaded.native_kernel import CHANNELS_LAST, FOLDS, WritesPix
 from cnnrt_backend_threaded.packing_code import packing_request
 from cnnrt_backend_threaded.register_tile import add_products, cycles, most_pixels
 from cnnrt_backend_threaded.target import Machine
-from cnnrt_backend_threaded.weight_packing import common_lanes, pack_panels
+from cnnrt_backend_threaded.weight_packing import common_lanes, pack_panels, rows_bytes
 
 if TYPE_CHECKING:
     from cnnrt_layers.fully_connected import FullyConnected
@@ -108,12 +108,29 @@ class PanelProduct(WritesPixels):
 
     def pack_stored(self, call: LayerCall, stored: StoredWeights) -> Packed:
         """Return panels [panel, feature, output] and biases, filled up with zeros."""
+        return self._packed(call, stored)
+
+    def _packed(self, call: LayerCall, stored: StoredWeights) -> Packed:
         p = plan(call, self.machine)
         image = _image(call)
         channels = image[0] if image else p.features
         positions = math.prod(image[1:])
         packed, biases = pack_panels(stored, 1, channels, positions, p.panel_outputs, self.machine.cores)
-        return packed.reshape(p.panels, p.features, p.panel_outputs), biases.reshape(p.panels, p.panel_outputs)
+        return packed.reshape(-1, p.features, p.panel_outputs), biases.reshape(-1, p.panel_outputs)
+
+    def slices(self, call: LayerCall) -> int:
+        """Return the panels."""
+        return plan(call, self.machine).panels
+
+    def pack_slices(self, call: LayerCall, stored: StoredWeights, first: int, last: int) -> Packed:
+        """Return some panels and their biases."""
+        width = plan(call, self.machine).panel_outputs
+        return self._packed(call, SomeRows(stored, first * width, last * width))
+
+    def packing_bytes(self, call: LayerCall, slices: int) -> int:
+        """Return the bytes of the rows that each thread reads at a time."""
+        p = plan(call, self.machine)
+        return rows_bytes(p.features, p.panel_outputs, slices, self.machine.cores)
 
     def packing_code(self, call: LayerCall) -> Sequence[CodeRequest]:
         """Return the code that fills panels."""

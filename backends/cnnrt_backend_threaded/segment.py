@@ -15,16 +15,17 @@ from cnnrt.layer import Array
 from cnnrt_backend_threaded.aligned import aligned_words
 from cnnrt_backend_threaded.machine_code import CodeRequest, compile_ahead
 from cnnrt_backend_threaded.native_kernel import NativeKernel
-from cnnrt_backend_threaded.team_code import LINE, STEP_LINES, team_request
-from cnnrt_backend_threaded.workers import workers
+from cnnrt_backend_threaded.team_code import FIRST_UNIT, LINE, STEP_LINES, UNITS, team_request
+from cnnrt_backend_threaded.workers import Workers, workers
 
 
 @attrs.frozen
 class _Part:
-    """Steps that run in one native call: `count` of them from `first` on."""
+    """Steps that run in one native call: `count` of them from `first` on; or one whose weights are `streamed`."""
 
     first: int
     count: int
+    streamed: bool = False
 
 
 @attrs.define
@@ -41,8 +42,8 @@ class _Call:
 class ThreadedSegment:
     """A segment whose kernels are all `NativeKernel`s; satisfies `cnnrt.backend.Runnable`.
 
-    Compiling happens when it is made. Weights that do not stay resident are read just before their step, so that
-    only one step's are in memory; elsewhere the steps run in one native call.
+    Compiling happens when it is made. A step whose weights do not stay resident runs piece by piece, as they come;
+    elsewhere the steps run in one native call.
     """
 
     def __init__(self, segment: Segment, buffers: Sequence[BufferSpec], threads: int) -> None:
@@ -85,30 +86,43 @@ class ThreadedSegment:
     def _run(self, call: _Call) -> None:
         team = workers()
         for part in self._parts:
-            held = self._stream(call, part.first)
-            team.run(call.table_address + part.first * self._step_bytes, part.count, self._threads)
-            del held
+            if part.streamed:
+                self._run_in_pieces(call, part.first, team)
+            else:
+                team.run(call.table_address + part.first * self._step_bytes, part.count, self._threads)
 
     def _run_timed(self, call: _Call, timer: StepTimer) -> None:
         team = workers()
         for index, step in enumerate(self._steps):
+            waited = 0.0
             started = time.perf_counter()
-            held = self._stream(call, index)
-            loaded = time.perf_counter()
-            team.run(call.table_address + index * self._step_bytes, 1, self._threads)
-            finished = time.perf_counter()
-            del held
-            timer.record(step.layer_name, finished - loaded, loaded - started)
+            if step.weights.resident:
+                team.run(call.table_address + index * self._step_bytes, 1, self._threads)
+            else:
+                waited = self._run_in_pieces(call, index, team)
+            timer.record(step.layer_name, time.perf_counter() - started - waited, waited)
 
-    def _stream(self, call: _Call, index: int) -> tuple[Array, ...]:
-        """Read a step's weights if they are not resident and point its arguments at them; the caller holds them."""
+    def _run_in_pieces(self, call: _Call, index: int, team: Workers) -> float:
+        """Compute a step as its weights come, and return the seconds that it waited for them."""
         step = self._steps[index]
-        if step.weights.resident:
-            return ()
-        arrays = cast("tuple[Array, ...]", step.weights.get())
+        kernel = cast(NativeKernel, step.kernel)
+        units, slices = kernel.units(step.call), kernel.slices(step.call)
         place = self._argument_starts[index] + len(step.inputs) + len(step.outputs)
-        call.arguments[place : place + len(arrays)] = [_address(a) for a in arrays]
-        return arrays
+        entry = index * self._step_bytes // 8
+        waited = 0.0
+        asked = time.perf_counter()
+        for piece in step.weights.pieces():
+            waited += time.perf_counter() - asked
+            arrays = cast("tuple[Array, ...]", piece.packed)
+            first, last = (units * slice // slices for slice in (piece.first, piece.last))
+            # Code finds a unit's weights counting from the first of all, so the pointers point to where that would be.
+            before = [a.nbytes // (piece.last - piece.first) * piece.first for a in arrays]
+            call.arguments[place : place + len(arrays)] = [_address(a) - b for a, b in zip(arrays, before, strict=True)]
+            call.table[entry + UNITS] = last - first
+            call.table[entry + FIRST_UNIT] = first
+            team.run(call.table_address + index * self._step_bytes, 1, self._threads)
+            asked = time.perf_counter()
+        return waited
 
     def _place(self, call: _Call, frame: Frame) -> None:
         """Write the addresses of this frame's buffers into the arguments of the steps."""
@@ -167,7 +181,7 @@ def _parts(steps: Sequence[Step]) -> tuple[_Part, ...]:
     for index, step in enumerate(steps):
         if not step.weights.resident:
             parts += [_Part(first, index - first)] if index > first else []
-            parts.append(_Part(index, 1))
+            parts.append(_Part(index, 1, streamed=True))
             first = index + 1
     if first < len(steps):
         parts.append(_Part(first, len(steps) - first))

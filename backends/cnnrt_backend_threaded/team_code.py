@@ -11,7 +11,7 @@ writes often shares no cache line with what others write):
              line 1: threads inside
              line 2: next thread's index
              line 3: steps, their count, threads allowed, stop, address of the function that yields the processor
-    a step   line 0: function, arguments, units, grain
+    a step   line 0: function, arguments, units, grain, number of the first unit
              line 1: units done
              line 2 + t: next unit of thread t's range
 
@@ -38,6 +38,8 @@ LINE = 8
 TEAM_LINES = 4
 STEP_LINES = 2
 """Lines of a step beside those of the threads."""
+UNITS, FIRST_UNIT = 2, 4
+"""Words of a step that change from piece to piece where its weights come in pieces."""
 CALL, INSIDE, NEXT, STEPS = (line * LINE for line in range(TEAM_LINES))
 COUNT, THREADS, STOP, YIELD = (STEPS + word for word in range(1, 5))
 DONE, RANGES = LINE, STEP_LINES * LINE
@@ -192,7 +194,8 @@ def _walk(module: Any) -> Any:
         step = words.step(steps, index, threads)
         code = build.inttoptr(build.load(words.at(step, 0)), llvm.ir.PointerType(llvm.KERNEL))
         arguments = build.inttoptr(build.load(words.at(step, 1)), llvm.WORDS)
-        units, grain = build.load(words.at(step, 2)), build.load(words.at(step, 3))
+        units, grain = build.load(words.at(step, UNITS)), build.load(words.at(step, 3))
+        offset = build.load(words.at(step, FIRST_UNIT))
 
         def take_from(neighbour: Any) -> None:
             whose = build.urem(build.add(thread, neighbour), threads)
@@ -206,7 +209,7 @@ def _walk(module: Any) -> Any:
             build.position_at_end(take)
             beyond = build.add(first, grain)
             last = build.select(build.icmp_unsigned("<", beyond, end), beyond, end)
-            build.call(code, [arguments, first, last, thread])
+            build.call(code, [arguments, build.add(first, offset), build.add(last, offset), thread])
             words.fetch_add(step, DONE, build.sub(last, first), "acq_rel")
             build.branch(again)
             build.position_at_end(over)
@@ -237,11 +240,12 @@ def _run(module: Any, walk: Any) -> None:
 
     def compute(index: Any) -> None:
         step = words.step(steps, index, threads)
-        units = build.load(words.at(step, 2))
+        units = build.load(words.at(step, UNITS))
         with build.if_then(build.icmp_unsigned("!=", units, llvm.I64(0))):
             code = build.inttoptr(build.load(words.at(step, 0)), llvm.ir.PointerType(llvm.KERNEL))
             arguments = build.inttoptr(build.load(words.at(step, 1)), llvm.WORDS)
-            build.call(code, [arguments, llvm.I64(0), units, llvm.I64(0)])
+            offset = build.load(words.at(step, FIRST_UNIT))
+            build.call(code, [arguments, offset, build.add(offset, units), llvm.I64(0)])
 
     words.loop(count, compute)
     build.ret_void()
@@ -250,7 +254,7 @@ def _run(module: Any, walk: Any) -> None:
 
     def reset(index: Any) -> None:
         step = words.step(steps, index, threads)
-        units = build.load(words.at(step, 2))
+        units = build.load(words.at(step, UNITS))
         words.write(step, DONE, llvm.I64(0))
 
         def reset_range(thread: Any) -> None:

@@ -56,6 +56,13 @@ def pack_panels(
     return packed, biases
 
 
+def rows_bytes(depth: int, outputs: int, panels: int, threads: int) -> int:
+    """Return the bytes of the rows that `pack_panels` holds at a time."""
+    panel = 4 * depth * outputs
+    together = min(panels, max(1, PIECE // max(panel, 1)))
+    return min(threads, -(-panels // together)) * together * panel
+
+
 def pack_panel(rows: Array, panel: Array) -> None:
     """Write rows [output, channel × position] into a panel [position, channel, output]; both C-contiguous float32."""
     positions, channels, width = panel.shape

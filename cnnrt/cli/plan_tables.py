@@ -41,9 +41,7 @@ def print_placement(console: Console, plan: Plan) -> None:
     """Print which backend and kernel runs each layer, and why."""
     print_heading(console, f'placement (execution_mode "{plan.execution_mode}")')
     columns = [Column("layer"), number("segment"), Column("backend"), Column("kernel", wraps=True), number("weights")]
-    rows = [
-        (row.title, *_where(row), _kernel(row), size(row.weight_bytes) if row.weight_bytes else "") for row in plan.rows
-    ]
+    rows = [(row.title, *_where(row), _kernel(row), _weights(row)) for row in plan.rows]
     print_table(console, columns, rows)
     print_heading(console, "why")
     print_facts(console, {f"  {row.title}": row.why for row in plan.rows})
@@ -58,20 +56,29 @@ def print_memory(console: Console, memory: MemoryPlan) -> None:
     print_heading(console, "memory")
     arenas = f"{memory.arenas} arenas of " if memory.arenas > 1 else ""
     streamed = f", {size(memory.streamed)} read for each call" if memory.streamed else ""
+    through = f" through buffers of {arenas and f'{memory.arenas} × '}{size(memory.stream_buffers)}" if streamed else ""
     facts = {
         "peak": size(memory.peak),
         "activations": f"{arenas}{size(memory.arena)}, shared over time",
-        "weights": f"{size(memory.resident)} resident{streamed}",
+        "weights": f"{size(memory.resident)} resident{streamed}{through}",
         "outputs": size(memory.outputs),
     }
     if memory.transient:
         facts["transient"] = f"{size(memory.transient)} at most, in layer {memory.peak_layer}"
+    facts["loading"] = f"{size(memory.loading)} at most while resident weights are read"
+    facts["least"] = f"{size(memory.least)}: a ceiling at which the same kernels still run"
     facts["ceiling"] = "none" if memory.ceiling is None else f"{size(memory.ceiling)} (allocated_ram)"
     print_facts(console, {f"  {name}": fact for name, fact in facts.items()})
 
 
 def _where(row: PlanRow) -> tuple[str, str]:
     return ("-", "-") if row.segment < 0 else (str(row.segment), row.backend)
+
+
+def _weights(row: PlanRow) -> str:
+    if not row.weight_bytes:
+        return ""
+    return size(row.weight_bytes) + ("" if row.resident else ", read for each call")
 
 
 def _kernel(row: PlanRow) -> str:

@@ -10,7 +10,7 @@ In the graph this shows as two views: `TakeItems` of each input, and `JoinItems`
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
 from typing import ClassVar
 
 import attrs
@@ -18,7 +18,6 @@ import attrs
 from cnnrt.graph import Graph, Node, free_name
 from cnnrt.layer import Array, Layer, Shape
 from cnnrt.shapes import Shapes
-from cnnrt.weights import WeightSource
 
 MEMORY_SECONDS = 1 / 40e9
 """What a byte costs more in main memory than in a cache. A round figure for two cores of a server of 2024."""
@@ -66,18 +65,31 @@ class JoinItems(Layer):
         return (inputs[0].repeat(self.parts, axis=0),)
 
 
-def split_batch(
-    graph: Graph, shapes: Shapes, wanted: Collection[str], items: int, resident: Callable[[WeightSource | None], bool]
-) -> tuple[Graph, Shapes, list[str]]:
-    """Return the graph with its first layers on `items` items at a time (0: on all), the shapes in it, and a note.
+@attrs.frozen
+class Split:
+    """How a batch is to be cut: `items` at a time (0: all), before node number `cut`; None: where it pays.
+
+    Layers whose weights are in `streamed` (keys of sources) are read for each call, and stay behind a cut that is to
+    pay.
+    """
+
+    items: int = 0
+    cut: int | None = None
+    streamed: frozenset[Hashable] = frozenset()
+
+
+def split_batch(graph: Graph, shapes: Shapes, wanted: Collection[str], split: Split) -> tuple[Graph, Shapes, list[str]]:
+    """Return the graph with its first layers on a few items at a time, the shapes in it, and a note.
 
     Unchanged where the batch is no multiple, where layers do not treat items one by one, or where it does not pay.
-    Layers whose weights are not `resident`, but read for each call, stay behind the cut.
     """
-    parts = _parts(graph, shapes, items)
-    cut = _best_cut(graph, shapes, wanted, parts, resident) if parts > 1 else 0
+    items, parts = split.items, _parts(graph, shapes, split.items)
+    cut = split.cut if parts > 1 else 0
+    if cut is None:
+        cut = _best_cut(graph, shapes, wanted, parts, split.streamed)
     if not cut:
         return graph, shapes, []
+    aim = "values stay in the cache" if split.cut is None else "they take less memory"
     first, behind = graph.nodes[:cut], graph.nodes[cut:]
     taken = {*shapes.values, *(node.name for node in graph.nodes)}
     (crossing,) = _crossing(graph, cut)
@@ -99,40 +111,84 @@ def split_batch(
     nodes += [attrs.evolve(node, inputs=tuple(whole if v == crossing else v for v in node.inputs)) for node in behind]
     weights.update({node.name: {} for node in nodes if isinstance(node.layer, TakeItems | JoinItems)})
     named = first[0].name if cut == 1 else f"{first[0].name} to {first[-1].name}"
-    note = f"{named}: {items} items at a time, {parts} times, so that values stay in the cache"
+    note = f"{named}: {items} items at a time, {parts} times, so that {aim}"
     return attrs.evolve(graph, nodes=tuple(nodes)), Shapes(values, weights), [note]
 
 
 def _parts(graph: Graph, shapes: Shapes, items: int) -> int:
     """Return into how many parts the batch falls; 1: it stays whole."""
+    batch = _batch(graph, shapes)
+    return batch // items if items >= 1 and batch and batch % items == 0 else 1
+
+
+def _batch(graph: Graph, shapes: Shapes) -> int:
+    """Return the items that all inputs hold; 0 where they differ."""
     batches = {shapes.values[i.name][:1] for i in graph.inputs}
-    if items < 1 or len(batches) != 1:
-        return 1
-    ((batch,),) = batches if batches != {()} else {(0,)}
-    return batch // items if batch and batch % items == 0 else 1
+    if len(batches) != 1 or () in batches:
+        return 0
+    ((batch,),) = batches
+    return batch
 
 
-def _best_cut(
-    graph: Graph, shapes: Shapes, wanted: Collection[str], parts: int, resident: Callable[[WeightSource | None], bool]
-) -> int:
+def lean_splits(graph: Graph, shapes: Shapes, wanted: Collection[str]) -> list[Split]:
+    """Return ways to cut the batch so that values take less memory: fewer and fewer items at a time."""
+    batch = _batch(graph, shapes)
+    cuts = list(_cuts(graph, shapes, wanted))
+    found = []
+    for items in range(batch // 2, 0, -1):
+        if batch % items or not cuts:
+            continue
+        found.append(Split(items, min(cuts, key=lambda cut: (_values_bytes(graph, shapes, items / batch, cut), cut))))
+    return found
+
+
+def _best_cut(graph: Graph, shapes: Shapes, wanted: Collection[str], parts: int, streamed: Collection[Hashable]) -> int:
     """Return the number of nodes to compute in parts; 0: none."""
     best, most, gain = 0, 0.0, (1 - parts) * PART_SECONDS
+    legal = set(_cuts(graph, shapes, wanted))
+    for count, node in enumerate(graph.nodes[: max(legal, default=0)], 1):
+        if node.weights and node.weights.key in streamed:
+            break
+        moved = _moved_bytes(node, shapes)
+        read = 4 * sum(math.prod(shape) for shape in shapes.weights[node.name].values())
+        gain += MEMORY_SECONDS * moved if moved > CACHED else 0.0
+        gain -= (parts - 1) * (WEIGHT_SECONDS * read + STEP_SECONDS)
+        if gain > most and count in legal:
+            best, most = count, gain
+    return best
+
+
+def _cuts(graph: Graph, shapes: Shapes, wanted: Collection[str]) -> Iterator[int]:
+    """Yield how many nodes may be computed in parts."""
     for count, node in enumerate(graph.nodes[:-1], 1):
         inputs = [shapes.values[v] for v in node.inputs]
         outputs = [shapes.values[v] for v in node.outputs]
         same = all(shape[:1] == inputs[0][:1] for shape in (*inputs, *outputs))
         own = inputs[: len(node.own_inputs)]
-        if not (inputs and same and node.layer.itemwise(own) and resident(node.weights)):
-            break
+        if not (inputs and same and node.layer.itemwise(own)):
+            return
         if any(v in wanted for v in node.outputs) or any(len(shape) < 3 for shape in outputs):
-            break  # values of features are small, and their products are best computed for all items
-        moved = 4 * sum(math.prod(shape) for shape in (*inputs, *outputs))
-        read = 4 * sum(math.prod(shape) for shape in shapes.weights[node.name].values())
-        gain += MEMORY_SECONDS * moved if moved > CACHED else 0.0
-        gain -= (parts - 1) * (WEIGHT_SECONDS * read + STEP_SECONDS)
-        if gain > most and len(_crossing(graph, count)) == 1:
-            best, most = count, gain
-    return best
+            return  # values of features are small, and their products are best computed for all items
+        if len(_crossing(graph, count)) == 1:
+            yield count
+
+
+def _moved_bytes(node: Node, shapes: Shapes) -> int:
+    """Return the bytes of what a node reads and writes, weights aside."""
+    return 4 * sum(math.prod(shapes.values[v]) for v in (*node.inputs, *node.outputs))
+
+
+def _values_bytes(graph: Graph, shapes: Shapes, share: float, cut: int) -> float:
+    """Return about how many bytes values take at most, where the first `cut` nodes compute a share of the batch."""
+    (crossing,) = _crossing(graph, cut)
+    joined = 4 * math.prod(shapes.values[crossing])
+    given = {*(i.name for i in graph.inputs)}
+    first = max(share * _moved_bytes(node, shapes) for node in graph.nodes[:cut])
+    behind = max(
+        4 * sum(math.prod(shapes.values[v]) for v in (*node.inputs, *node.outputs) if v not in given)
+        for node in graph.nodes[cut:]
+    )
+    return max(joined + first, behind)
 
 
 def _crossing(graph: Graph, cut: int) -> set[str]:

@@ -9,13 +9,13 @@ import attrs
 
 from cnnrt.backend import Tuning
 from cnnrt.cache_folder import cache_folder
+from cnnrt.memory_plan import MIB
 from cnnrt.placement import Competition
 from cnnrt.plugins import PluginHost
 from cnnrt.settings import Settings
 from cnnrt.tuning.knowledge import Knowledge
 from cnnrt.tuning.record import Record
 from cnnrt.tuning.tuner import Limits, Progress, open_tasks, tune, worth_trying
-from cnnrt.weights import MIB
 
 
 @attrs.frozen

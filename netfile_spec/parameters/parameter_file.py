@@ -31,9 +31,13 @@ class TensorInfo:
 
 
 class TensorParts(ABC):
-    """A tensor that is read in parts. `size`: its values; they count in C order from 0."""
+    """A tensor that is read in parts. `size`: its values; they count in C order from 0.
+
+    `raw`: whether parts are read straight from the file, so that nothing but them takes memory.
+    """
 
     size: int
+    raw: ClassVar[bool] = False
 
     @abstractmethod
     def read(self, first: int, out: NDArray[np.float32]) -> None:
@@ -114,10 +118,11 @@ class ParameterFile(ABC):
         with self._open() as file:
             return self._view(file, index)
 
-    def parts(self, index_or_name: int | str) -> TensorParts:
+    def parts(self, index_or_name: int | str, *, verify: bool = True) -> TensorParts:
         """Return one tensor to be read in parts, from any thread and in any order.
 
-        Call its `finish` when all is read: only then is the checksum verified. Raises ParameterFileError.
+        Call its `finish` when all is read: only then is the checksum verified, and never without `verify`.
+        Raises ParameterFileError.
         """
         return WholeTensor(self, self._find(index_or_name))
 

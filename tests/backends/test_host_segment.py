@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import attrs
 import numpy as np
 import pytest
 
-from cnnrt.backend import Device, Frame, HostFunction, HostKernel, Kernel, Packed, Segment, Step
+from cnnrt.backend import Device, Frame, HostFunction, HostKernel, Kernel, Packed, Segment, Step, WeightPiece
 from cnnrt.errors import CnnrtError, ParameterFileError
 from cnnrt.host_segment import HostSegment
 from cnnrt.layer import Array
@@ -46,6 +46,9 @@ class WeightsFrom:
 
     def get(self) -> Packed:
         return self.load()
+
+    def pieces(self) -> Iterator[WeightPiece]:
+        yield WeightPiece(self.load(), 0, 1)
 
 
 def one_step(kernel: Kernel, weights: WeightsFrom | None = None) -> Segment:

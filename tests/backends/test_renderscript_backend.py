@@ -13,7 +13,7 @@ import pytest
 from cnnrt import Net
 from cnnrt.backend import Device
 from cnnrt.demo import demo_netfile
-from cnnrt.errors import CnnrtError, MemoryCeilingWarning
+from cnnrt.errors import CnnrtError
 from cnnrt.kernel_trial import make_trial
 from cnnrt.layer import Array
 from cnnrt.layer_call import LayerCall
@@ -26,6 +26,7 @@ from cnnrt_backend_renderscript.program import Launch, output_of
 from cnnrt_backend_renderscript.script import Script
 from cnnrt_backend_renderscript.script_kernel import ScriptKernel
 from cnnrt_layers import ReLU
+from core_suite.ceilings import stream_everything
 
 PROBLEM = RenderScriptBackend().devices()[0].problem
 pytestmark = pytest.mark.skipif(bool(PROBLEM), reason=PROBLEM)
@@ -85,12 +86,12 @@ def test_one_of_several_devices_computes_alone() -> None:
     assert {row.device for row in plan.rows if row.backend == "renderscript"} == {"host"}
 
 
-def test_weights_that_do_not_stay_are_read_for_each_call() -> None:
-    with Net(demo_netfile(), plugins=host(), execution_mode="renderscript", allocated_ram=0.01) as net:
-        with pytest.warns(MemoryCeilingWarning):
-            net.compute(digits())
+def test_weights_that_do_not_stay_are_read_for_each_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    stream_everything(monkeypatch)
+    with Net(demo_netfile(), plugins=host(), execution_mode="renderscript") as net:
         for _ in range(2):
             np.testing.assert_allclose(net.compute(digits()), expected(digits()), atol=1e-6)
+        assert net.plan.memory.streamed > 0
 
 
 def test_it_profiles_each_layer() -> None:

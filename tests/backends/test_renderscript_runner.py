@@ -11,7 +11,6 @@ import signal
 import struct
 import sys
 import threading
-import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -21,7 +20,7 @@ import pytest
 
 from cnnrt import CnnrtError, Net
 from cnnrt.demo import demo_netfile
-from cnnrt.errors import MemoryCeilingWarning, PlacementError
+from cnnrt.errors import PlacementError
 from cnnrt.layer import Array
 from cnnrt.plugins import PluginHost, plugin_host
 from cnnrt.testing.offered import extended
@@ -29,6 +28,7 @@ from cnnrt_backend_renderscript import runner_connection, runner_device, runner_
 from cnnrt_backend_renderscript.backend import RenderScriptBackend
 from cnnrt_backend_renderscript.kernel_list import renderscript_kernels
 from cnnrt_backend_renderscript.runner_connection import RunnerConnection, RunnerError, RunnerRefusal
+from core_suite.ceilings import stream_everything
 from core_suite.small_networks import filters, images, write_network
 from netfile_spec import layer
 from renderscript_suite import stand_in_adb
@@ -201,20 +201,20 @@ def test_a_forked_child_leaves_its_parents_runner_alone() -> None:
         assert net.compute(digits()).tobytes() == before.tobytes()
 
 
-def test_weights_that_are_streamed_are_sent_for_each_call(tmp_path: Path) -> None:
+def test_weights_that_are_streamed_are_sent_for_each_call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     netfile = write_network(
         tmp_path,
         [layer("FullyConnected", name, parameters_file=f"{name}.msg") for name in "abc"],
         {"a": filters(1, 200, 1000), "b": filters(2, 1000, 200), "c": filters(3, 200, 1000)},
     )  # 0.8 MiB each
     x = images(2, 1000)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", MemoryCeilingWarning)
-        with net_on(usable("runner"), netfile) as net, net_on("runner", netfile, allocated_ram=2.1) as streaming:
-            kept = net.compute(x)
-            assert streaming.compute(x).tobytes() == kept.tobytes()
-            assert streaming.compute(x).tobytes() == kept.tobytes()
-            assert streaming.plan.memory.streamed > 0
+    with net_on(usable("runner"), netfile) as net:
+        kept = net.compute(x)
+    stream_everything(monkeypatch)
+    with net_on("runner", netfile) as streaming:
+        assert streaming.compute(x).tobytes() == kept.tobytes()
+        assert streaming.compute(x).tobytes() == kept.tobytes()
+        assert streaming.plan.memory.resident == 0 < streaming.plan.memory.streamed
 
 
 def test_a_profile_has_the_times_that_the_runner_took() -> None:

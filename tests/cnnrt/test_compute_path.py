@@ -56,12 +56,13 @@ RUNNING = {
     "net.py:Net._needed_inputs",
     "net.py:Net._prepare",  # one look into a dict of what is prepared
     "executor.py:Prepared.run",
+    "executor.py:Prepared._run",
     "executor.py:Prepared._forget",
     "executor.py:_Views.show",  # slots that show arrays of this call
     "executor.py:_read_only",
     "host_segment.py:HostSegment.run",
     "host_segment.py:HostSegment._run",
-    "weights.py:WeightHandle.get",
+    "weight_store.py:ResidentWeights.get",
 }
 
 
@@ -72,7 +73,7 @@ def test_a_second_call_runs_a_handful_of_functions(tmp_path: Path) -> None:
     called = functions_called(lambda: net.compute(x))
     assert set(called) == CHECKING_INPUTS | RUNNING
     # Four layers run, in one segment; whatever belongs to a call as a whole happens once.
-    assert called.pop("weights.py:WeightHandle.get") == 4
+    assert called.pop("weight_store.py:ResidentWeights.get") == 4
     assert set(called.values()) == {1}
 
 

@@ -321,9 +321,9 @@ def test_preparing_for_other_shapes_packs_no_weights_anew(tmp_path: Path, monkey
     loads: list[str] = []
     original = WeightSource.opened
 
-    def counted(self: WeightSource, *rest: Any) -> Any:
+    def counted(self: WeightSource, *rest: Any, **options: Any) -> Any:
         loads.append(self.path.name)
-        return original(self, *rest)
+        return original(self, *rest, **options)
 
     monkeypatch.setattr(WeightSource, "opened", counted)
     net = Net(write_chain(tmp_path))

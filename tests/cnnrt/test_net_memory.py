@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import warnings
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from cnnrt import CnnrtError, Net
-from cnnrt.errors import MemoryCeilingWarning, ParameterFileError
+from cnnrt.errors import InputError, MemoryCeilingError, ParameterFileError
 from core_suite.small_networks import filters, images, write_network, write_text
 from netfile_spec import layer, write_parameters
 
@@ -28,29 +28,60 @@ def path(tmp_path: Path) -> Path:
     return write_network(tmp_path, LAYERS, PARAMETERS)
 
 
-@pytest.mark.parametrize(
-    ("kib", "stay"),
-    [
-        (1, set()),
-        (17, {"small"}),
-        (65, {"middle"}),
-        (81, {"middle", "small"}),
-        (131, {"large"}),
-        (147, {"large", "small"}),
-        (195, {"large", "middle"}),
-        (211, {"large", "middle", "small"}),
-    ],
-)
-def test_the_largest_files_stay_while_they_fit_and_the_sum_is_in_the_plan(
-    path: Path, kib: float, stay: set[str]
-) -> None:
-    net = Net(path, allocated_ram=kib / 1024)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", MemoryCeilingWarning)
-        memory = net.plan_for((2, 64)).memory
-    assert memory.resident == 1024 * sum(KIB[name] for name in stay)
-    assert memory.streamed == 1024 * sum(KIB[name] for name in KIB if name not in stay)
-    assert memory.ceiling == int(kib * 1024)
+def least(path: Path, batch: int = 2) -> int:
+    return Net(path).plan_for((batch, 64)).memory.least
+
+
+def test_with_room_for_all_everything_stays_and_with_less_what_fits_beside_the_buffers(path: Path) -> None:
+    whole = Net(path).plan_for((2, 64)).memory
+    enough = Net(path, allocated_ram=whole.peak / MIB).plan_for((2, 64)).memory
+    assert (enough.resident, enough.streamed) == (whole.resident, 0)
+    less = Net(path, allocated_ram=(whole.peak - 1) / MIB).plan_for((2, 64))
+    stay = {row.layer for row in less.rows if row.resident}
+    assert less.memory.resident == 1024 * sum(KIB[name] for name in stay)
+    assert less.memory.streamed == 1024 * sum(KIB[name] for name in KIB if name not in stay) > 0
+    assert less.memory.peak < whole.peak
+    assert less.memory.stream_buffers > 0
+
+
+def test_the_least_that_a_plan_states_is_enough_and_a_byte_less_is_refused(path: Path) -> None:
+    x = images(2, 64)
+    enough = Net(path, allocated_ram=least(path) / MIB)
+    assert enough.compute(x).tobytes() == Net(path).compute(x).tobytes()
+    assert enough.plan.memory.peak <= enough.plan.memory.ceiling == least(path)  # type: ignore[operator]
+    with pytest.raises(MemoryCeilingError):
+        Net(path, allocated_ram=(least(path) - 1) / MIB).prepare((2, 64))
+
+
+def test_a_refusal_names_the_least_that_works_and_the_steps_that_need_it(path: Path) -> None:
+    net = Net(path, allocated_ram=0.01)
+    with pytest.raises(MemoryCeilingError, match=r"ram is 0.01 MiB.* largest steps are 'large'") as caught:
+        net.prepare((2, 64))
+    advised = re.search(r"Set allocated_ram to ([0-9.]+)", str(caught.value))
+    assert advised
+    assert float(advised[1]) * MIB == pytest.approx(least(path), rel=0.02)
+    Net(path, allocated_ram=float(advised[1])).prepare((2, 64))
+
+
+def test_nothing_is_read_before_a_refusal(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from cnnrt.weights import WeightSource
+
+    net = Net(path, allocated_ram=0.01)
+    monkeypatch.setattr(WeightSource, "opened", None)
+    with pytest.raises(MemoryCeilingError):
+        net.compute(images(2, 64))
+
+
+def test_the_rule_of_cnndroid_keeps_the_largest(path: Path) -> None:
+    ceiling = (least(path) + 70 * 1024) / MIB
+    stays = {}
+    for rule in ("fastest", "largest"):
+        plan = Net(path, allocated_ram=ceiling, residency=rule).plan_for((2, 64))
+        stays[rule] = {row.layer for row in plan.rows if row.resident}
+        assert plan.memory.fits
+    assert "large" in stays["largest"]
+    with pytest.raises(InputError, match="residency"):
+        Net(path, residency="smallest")
 
 
 def test_without_a_ceiling_everything_stays(path: Path) -> None:
@@ -62,39 +93,20 @@ def test_without_a_ceiling_everything_stays(path: Path) -> None:
 def test_streamed_and_resident_weights_give_the_same_bits(path: Path) -> None:
     x = images(8, 64)
     resident = Net(path).compute(x)
-    for kib in (1, 81, 147):
-        net = Net(path, allocated_ram=kib / 1024)
-        with pytest.warns(MemoryCeilingWarning):
-            first = net.compute(x)
+    whole = Net(path).plan_for((8, 64)).memory
+    for ceiling in np.linspace(least(path, 8), whole.peak - 1, 4):
+        net = Net(path, allocated_ram=ceiling / MIB)
+        first = net.compute(x)
+        assert net.plan.memory.streamed > 0
         assert first.tobytes() == net.compute(x).tobytes() == resident.tobytes()
 
 
-def test_the_profile_shows_who_was_loaded_for_the_call(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from cnnrt.weights import WeightSource
-
-    loads: list[str] = []
-    original = WeightSource.opened
-
-    def counted(self: WeightSource, *rest: object) -> object:
-        loads.append(self.path.stem)
-        return original(self, *rest)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(WeightSource, "opened", counted)
-    net = Net(path, allocated_ram=147 / 1024)
-    with pytest.warns(MemoryCeilingWarning):
-        net.prepare((2, 64))
-    assert sorted(loads) == ["large", "small"]
-    loads.clear()
+def test_the_profile_shows_who_waited_for_weights(path: Path) -> None:
+    net = Net(path, allocated_ram=least(path) / MIB)
+    net.prepare((2, 64))
     times = {t.layer: t.load_seconds for t in net.profile(images(2, 64)).layers}
-    assert loads == ["middle"]
-    assert times["middle"] > 0
-
-
-def test_a_plan_above_the_ceiling_warns_with_the_callers_line(path: Path) -> None:
-    net = Net(path, allocated_ram=0.001)
-    with pytest.warns(MemoryCeilingWarning, match=r"the plan needs .* above allocated_ram") as caught:
-        net.prepare((2, 64))
-    assert caught[0].filename == __file__
+    streamed = {row.layer for row in net.plan.rows if not row.resident}
+    assert streamed == {name for name, seconds in times.items() if seconds > 1e-6}
 
 
 def test_a_plan_below_the_ceiling_does_not_warn(path: Path) -> None:
@@ -105,18 +117,17 @@ def test_a_plan_below_the_ceiling_does_not_warn(path: Path) -> None:
 def test_the_peak_counts_what_each_concurrent_call_needs(path: Path) -> None:
     one, three = (Net(path, concurrency=k).plan_for((16, 64)).memory for k in (1, 3))
     each = one.arena + one.outputs + one.transient
-    assert one.peak == one.resident + each
+    assert one.peak == one.resident + each >= one.loading
     assert three.peak == one.resident + 3 * each
     assert one.outputs == 16 * 32 * 4
     assert one.arena >= 16 * (64 + 512) * 4
 
 
-def test_the_peak_counts_weights_that_are_streamed_and_names_the_layer(path: Path) -> None:
-    net = Net(path, allocated_ram=1 / 1024)
-    with pytest.warns(MemoryCeilingWarning):
-        memory = net.plan_for((2, 64)).memory
+def test_the_peak_counts_the_buffers_of_weights_that_are_streamed_and_names_the_layer(path: Path) -> None:
+    memory = Net(path, allocated_ram=least(path) / MIB).plan_for((2, 64)).memory
     assert memory.peak_layer == "large"
-    assert memory.transient >= 130 * 1024
+    assert memory.stream_buffers >= 130 * 1024
+    assert memory.peak == memory.resident + memory.arena + memory.outputs + memory.transient + memory.stream_buffers
 
 
 def test_layers_that_share_a_file_share_its_weights(tmp_path: Path) -> None:
@@ -134,12 +145,10 @@ def test_layers_that_share_a_file_share_its_weights(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("streamed", [False, True])
 def test_a_parameter_file_that_was_replaced_meanwhile_is_noticed(path: Path, streamed: bool) -> None:
-    net = Net(path, allocated_ram=0.01 if streamed else None)
+    net = Net(path, allocated_ram=least(path) / MIB if streamed else None)
     write_parameters(path.parent / "large.msg", filters(2, 512, 65))
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", MemoryCeilingWarning)
-        with pytest.raises(CnnrtError, match=r"large\.msg: .*has changed since the network was read"):
-            net.compute(images(2, 64))
+    with pytest.raises(CnnrtError, match=r"large\.msg: .*has changed since the network was read"):
+        net.compute(images(2, 64))
 
 
 def test_damaged_weights_are_an_error_of_the_file_and_not_of_the_kernel(path: Path) -> None:

@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given, settings
 
 from cnnrt import Net
-from cnnrt.errors import MemoryCeilingWarning
 from cnnrt.layer import Array
 from cnnrt.passes import split_batch as module
 from cnnrt.plugins import PluginHost, plugin_host
+from cnnrt.shapes import infer_shapes
 from cnnrt.testing.offered import offered
 from cnnrt_backend_sequential.backend import SequentialBackend
 from core_suite.random_networks import IMAGE, RandomNetwork, networks
@@ -98,10 +98,24 @@ def test_a_value_that_is_asked_for_is_computed_whole(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("eager")
 def test_weights_that_are_read_for_each_call_are_read_once(tmp_path: Path) -> None:
-    with pytest.warns(MemoryCeilingWarning):
-        plan = net(tmp_path, 2, allocated_ram=1e-6).prepare((4, 2, 6, 6))
-    assert plan.memory.streamed > 0
-    assert not any("at a time" in note for note in plan.notes)
+    graph = net(tmp_path, 2).graph
+    shapes = infer_shapes(graph, {"data": (4, 2, 6, 6)})
+    conv = graph.nodes[0].weights
+    assert conv
+    _, _, said = module.split_batch(graph, shapes, ["prob"], module.Split(2))
+    assert "conv to pool: 2 items at a time" in said[0]
+    assert not module.split_batch(graph, shapes, ["prob"], module.Split(2, streamed=frozenset({conv.key})))[2]
+
+
+def test_splits_for_memory_take_fewer_and_fewer_items_and_the_first_values_shrink(tmp_path: Path) -> None:
+    graph = net(tmp_path, 0).graph
+    shapes = infer_shapes(graph, {"data": (12, 2, 6, 6)})
+    splits = module.lean_splits(graph, shapes, ["prob"])
+    assert [split.items for split in splits] == [6, 4, 3, 2, 1]
+    for split in splits:
+        reduced, _, said = module.split_batch(graph, shapes, ["prob"], split)
+        assert "so that they take less memory" in said[0]
+        assert len(reduced.nodes) == len(graph.nodes) + 2
 
 
 @pytest.mark.usefixtures("eager")

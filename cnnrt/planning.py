@@ -1,0 +1,203 @@
+"""Which way a network is computed under a ceiling: the fastest that fits, of those that are worth a try.
+
+    graph --passes--> --placement--> --layouts--> --buffers, memory--> Way
+
+Without a ceiling, or below one that is far away, there is one way: the fastest kernels, all weights resident. Else
+leaner kernels, batches in parts, and weights read for each call are tried against one another by what they are expected
+to take. Nothing large is allocated, and no weight is read.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Iterator, Mapping, Sequence
+
+import attrs
+
+from cnnrt.backend import Backend, Device
+from cnnrt.buffers import Buffers, Home, plan_buffers
+from cnnrt.graph import Graph
+from cnnrt.layer import Shape
+from cnnrt.memory_plan import MIB, Fitted, StepMemory, check_machine, plan_memory, refusal, step_memory
+from cnnrt.passes import run_passes
+from cnnrt.passes.split_batch import JoinItems, Split, lean_splits, split_batch
+from cnnrt.placement import Placed, Request, choose_devices, place
+from cnnrt.plugin_registry import Registry
+from cnnrt.plugins import PluginHost
+from cnnrt.reorder_pass import insert_reorders
+from cnnrt.residency import READ_BYTES, Demand, Residency
+from cnnrt.settings import Settings
+from cnnrt.shapes import Shapes, infer_shapes
+from cnnrt.tuning.knowledge import Knowledge
+from cnnrt.weight_store import demand_of
+
+LEANEST = 1.0
+"""Seconds that a byte costs where memory is all that counts."""
+
+
+@attrs.frozen
+class Way:
+    """One way of computing a network: placed nodes, buffers, what of the weights stays, and the seconds expected."""
+
+    placed: Sequence[Placed]
+    inferred: Shapes
+    inputs: Sequence[str]
+    buffers: Buffers
+    demands: Mapping[str, Demand]
+    steps: Sequence[StepMemory]
+    fitted: Fitted
+    notes: tuple[str, ...]
+    seconds: float
+
+    @property
+    def streamed(self) -> frozenset[object]:
+        """Keys of the sources whose weights are read for each call."""
+        return frozenset(
+            p.node.weights.key
+            for p in self.placed
+            if p.node.weights and p.kernel and self.demands[p.node.name].key not in self.fitted.residency.resident
+        )
+
+
+@attrs.frozen
+class Question:
+    """What is to be planned: `wanted` values (each once) from inputs of these shapes (batch included)."""
+
+    graph: Graph
+    shapes: Mapping[str, Shape]
+    wanted: Sequence[str]
+    settings: Settings
+    host: PluginHost
+    known: Knowledge
+
+
+def find_way(question: Question) -> Way:
+    """Return the way that is expected to be the fastest. Raises MemoryCeilingError where none fits the ceiling."""
+    default = Split(items_at_once(question.host, placement_request(question.settings), question.settings.threads))
+    first = try_way(question, default, 0.0)
+    if first.fitted.memory.ceiling is None or (first.fitted.memory.fits and not first.fitted.memory.streamed):
+        check_machine(first.fitted.memory)
+        return first
+    ways = [first, *_leaner(question, default, first)]
+    fitting = [way for way in ways if way.fitted.memory.fits]
+    if not fitting:
+        raise refusal([(way.fitted.memory, way.steps) for way in ways])
+    best = min(fitting, key=lambda way: way.seconds)
+    check_machine(best.fitted.memory)
+    return best
+
+
+def _leaner(question: Question, default: Split, first: Way) -> Iterator[Way]:
+    """Yield other ways: weights priced as if they had to be read, values in smaller parts, and the leanest of all."""
+    price = 1 / READ_BYTES
+    splits = [default]
+    if first.streamed:
+        splits.append(attrs.evolve(default, streamed=first.streamed))
+    if default.items:
+        splits.append(Split())
+    fit = first.fitted.memory.fits
+    for split in splits:
+        for byte_seconds in (0.0, price, LEANEST):
+            if (split, byte_seconds) != (default, 0.0):
+                way = try_way(question, split, byte_seconds)
+                fit = fit or way.fitted.memory.fits
+                yield way
+    if not fit or first.fitted.memory.arena > (first.fitted.memory.ceiling or 0) // 4:
+        reduced, inferred, _ = reduce_graph(question, Split())
+        for split in lean_splits(reduced, inferred, question.wanted):
+            for byte_seconds in (price, LEANEST):
+                yield try_way(question, split, byte_seconds)
+
+
+def try_way(question: Question, split: Split, byte_seconds: float) -> Way:
+    """Return one way: the batch split like this, and kernels chosen as if a byte of memory cost so many seconds."""
+    settings, host, wanted = question.settings, question.host, question.wanted
+    reduced, inferred, notes = reduce_graph(question, split)
+    request = attrs.evolve(placement_request(settings), byte_seconds=byte_seconds)
+    placed = place(reduced, inferred, host, request, question.known, settings.pinned)
+    inputs = [i.name for i in reduced.inputs]
+    joined = insert_reorders(placed, inferred, inputs, wanted, host)
+    results = [joined.results[value] for value in wanted]
+    buffers = plan_buffers(joined.placed, joined.types, inputs, results, _homes(joined.placed, host.backends()))
+    parts = parts_of(joined.placed)
+    demands, steps, seconds = {}, [], 0.0
+    for p, times in zip(joined.placed, parts, strict=True):
+        if p.kernel is None:
+            continue
+        demand = demand_of(p.node.weights, p.call, p.kernel, p.node.name, times)
+        demands[p.node.name] = demand
+        steps.append(step_memory(p.node.name, p.call, p.kernel, demand))
+        seconds += times * p.kernel.estimate(p.call, p.device)
+    ceiling = None if settings.allocated_ram is None else int(settings.allocated_ram * MIB)
+    fitted = plan_memory(steps, buffers, settings.concurrency, ceiling, settings.residency)
+    return Way(
+        placed=joined.placed,
+        inferred=inferred,
+        inputs=inputs,
+        buffers=buffers,
+        demands=demands,
+        steps=steps,
+        fitted=fitted,
+        notes=(*notes, *_foldings(placed)),
+        seconds=_together(seconds, fitted.residency),
+    )
+
+
+def reduce_graph(question: Question, split: Split) -> tuple[Graph, Shapes, Sequence[str]]:
+    """Return the graph after all passes, the shapes in it, and a sentence for each thing that the passes did."""
+    inferred = infer_shapes(question.graph, question.shapes)
+    reduced, notes = run_passes(question.graph, inferred, question.wanted)
+    # A layer that was folded into weights may have brought them a bias.
+    inferred = inferred.with_weights_of(reduced)
+    reduced, inferred, said = split_batch(reduced, inferred, question.wanted, split)
+    return reduced, inferred, (*notes, *said)
+
+
+def placement_request(settings: Settings) -> Request:
+    """Return what a Net's settings ask of placement."""
+    return Request(settings.execution_mode, settings.device, settings.strict)
+
+
+def items_at_once(host: PluginHost, request: Request, threads: int | None) -> int:
+    """Return how many items the backends that may be used would like to compute at a time; 0: all."""
+    allowed = dict.fromkeys(device.backend for device in choose_devices(host, request))
+    return max((host.backends()[name].items_at_once(threads) for name in allowed), default=0)
+
+
+def parts_of(placed: Sequence[Placed]) -> list[int]:
+    """Return how often each node runs in a call."""
+    joined, parts = next(
+        ((i, p.node.layer.parts) for i, p in enumerate(placed) if isinstance(p.node.layer, JoinItems)), (0, 1)
+    )
+    return [parts if i < joined else 1 for i in range(len(placed))]
+
+
+def runs_of(placed: Sequence[Placed]) -> list[tuple[Device, int, list[Placed]]]:
+    """Return what runs together, with its device and the number of parts."""
+    running = [(p.device, times, p) for p, times in zip(placed, parts_of(placed), strict=True) if p.kernel is not None]
+    groups = itertools.groupby(running, key=lambda r: r[:2])
+    return [(device, parts, [p for _, _, p in group]) for (device, parts), group in groups]
+
+
+def _homes(placed: Sequence[Placed], backends: Registry[Backend]) -> list[Home | None]:
+    """Return, for each step whose device has memory of its own, where that is."""
+    homes: dict[str, Home] = {}
+    for index, (device, _, run) in enumerate(runs_of(placed)):
+        backend = backends.find(device.backend)
+        if backend and (alignment := backend.own_memory(device)):
+            homes.update(dict.fromkeys((p.node.name for p in run), Home(index, alignment)))
+    return [homes.get(p.node.name) for p in placed]
+
+
+def _foldings(placed: Sequence[Placed]) -> list[str]:
+    """Return what stayed folded: placement takes apart what no kernel applies."""
+    return [f"{folded.name} folded into {p.node.name}" for p in placed for folded in p.node.folded]
+
+
+def _together(computing: float, residency: Residency) -> float:
+    """Return the seconds of a call: reading takes a thread's time, beside the computing if there is room for it."""
+    reading = residency.seconds
+    if not residency.ahead:
+        return computing + reading
+    return max(reading, computing + reading / (os.cpu_count() or 1))
