@@ -47,11 +47,12 @@ CHECKING_INPUTS = {
     "inputs.py:_check_array",
     "inputs.py:_check_shape",
     "inputs.py:_check_finite",
-    "inputs.py:Batch.shapes",
 }
 RUNNING = {
     "net.py:Net.compute",
     "net.py:Net._run",
+    "net.py:Net._recovering",
+    "net.py:Net._computed",
     "net.py:Net._wanted",
     "net.py:Net._needed_inputs",
     "net.py:Net._prepare",  # one look into a dict of what is prepared
