@@ -13,10 +13,11 @@ from cnnrt.graph import Graph
 from cnnrt.passes.drop_identities import drop_identities
 from cnnrt.passes.fold_affine import fold_affine
 from cnnrt.passes.fold_elementwise import fold_elementwise
+from cnnrt.passes.join_shuffles import join_shuffles
 from cnnrt.passes.prune import prune
 from cnnrt.shapes import Shapes
 
-PASSES = (prune, drop_identities, fold_affine, fold_elementwise)
+PASSES = (prune, drop_identities, join_shuffles, fold_affine, fold_elementwise)
 """In the order in which they run: folding sees through what was dropped, and a ReLU through what is in the weights."""
 
 

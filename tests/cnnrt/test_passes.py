@@ -18,7 +18,7 @@ from cnnrt.shapes import infer_shapes
 from core_suite.plain_evaluation import all_values
 from core_suite.random_networks import IMAGE, RandomNetwork, networks
 from core_suite.small_networks import filters, images, write_network, write_text
-from netfile_spec import LayerBlock, layer, write_model
+from netfile_spec import InputBlock, LayerBlock, layer, write_model
 
 
 def passed(folder: Path, layers: Sequence[LayerBlock], wanted: Sequence[str] | None = None) -> tuple[Graph, str]:
@@ -167,6 +167,45 @@ def test_a_sum_of_a_requested_value_is_folded_into_the_other_summand_or_stays(tm
     graph, notes = passed(tmp_path, residual_block(), wanted=["c", "add"])
     assert nodes_of(graph) == ["x", "y", "c", "add"]
     assert "add not folded into c: the value 'c' was requested" in notes
+
+
+def shuffle(folder: Path, order: Sequence[int] = (0, 2, 1, 3, 4), *more: LayerBlock) -> Net:
+    """Return a network that brings the channels of 6×4×5 images to other places by way of five axes."""
+    layers = [
+        layer("Reshape", "apart", shape=[0, 3, 2, 4, 5]),
+        layer("Permute", "swapped", order=list(order)),
+        layer("Reshape", "joined", shape=[0, 6, 4, 5]),
+        *more,
+    ]
+    return Net(write_network(folder, layers, inputs=[InputBlock("data", (6, 4, 5))]))
+
+
+def nodes_after_passes(net: Net, wanted: Sequence[str]) -> list[str]:
+    shapes = infer_shapes(net.graph, {"data": (2, 6, 4, 5)})
+    return [node.layer.type for node in run_passes(net.graph, shapes, wanted)[0].nodes]
+
+
+@pytest.mark.parametrize("order", [(0, 2, 1, 3, 4), (0, 2)])
+def test_three_layers_that_shuffle_channels_become_one(tmp_path: Path, order: Sequence[int]) -> None:
+    net = shuffle(tmp_path, order)
+    assert nodes_after_passes(net, ["joined"]) == ["ChannelShuffle"]
+    x = images(2, 6, 4, 5)
+    expected = x.reshape(2, 3, 2, 4, 5).swapaxes(1, 2).reshape(x.shape)
+    assert np.array_equal(net.compute(x), expected)
+    whole = net.compute(x, outputs=["swapped", "joined"])
+    assert np.array_equal(whole["joined"], expected)
+
+
+def test_what_moves_other_axes_is_no_shuffle(tmp_path: Path) -> None:
+    net = shuffle(tmp_path, (0, 2, 1, 4, 3))
+    assert nodes_after_passes(net, ["joined"]) == ["Reshape", "Permute", "Reshape"]
+
+
+def test_a_shuffle_whose_inner_values_are_needed_stays_as_it_is(tmp_path: Path) -> None:
+    net = shuffle(tmp_path / "one")
+    assert nodes_after_passes(net, ["swapped", "joined"]) == ["Reshape", "Permute", "Reshape"]
+    net = shuffle(tmp_path / "other", (0, 2, 1, 3, 4), layer("ReLU", "relu", bottom="swapped"))
+    assert nodes_after_passes(net, ["relu", "joined"]) == ["Reshape", "Permute", "Reshape", "ReLU"]
 
 
 def test_what_no_requested_value_needs_is_left_out(tmp_path: Path) -> None:
