@@ -17,9 +17,18 @@ from cnnrt.testing.suite_of import layer_suite
 
 
 class BackendFacts:
-    """The part of a `BackendSuite` that finds things. `backend`: the name under test."""
+    """The part of a `BackendSuite` that finds things. `backend`: the name under test.
+
+    `share`: of the usual number of random calls that each check tries; less where a compiler takes long for each.
+    """
 
     backend: ClassVar[str]
+    share: ClassVar[float] = 1.0
+
+    @classmethod
+    def examples(cls, usual: int) -> int:
+        """Return how many random calls a check tries."""
+        return max(2, round(usual * cls.share))
 
     @classmethod
     def host(cls) -> PluginHost:

@@ -31,7 +31,7 @@ class BackendKernelChecks(BackendFacts):
             assume(takes(kernel, case.call, device))
             assert_kernel_agrees(kernel, backend, device, case, suite, threads=THREADS[case.seed % 3])
 
-        examine(with_residuals(self.cases(kernel), kernel, self.host()), check, 50, none=_none(kernel))
+        examine(with_residuals(self.cases(kernel), kernel, self.host()), check, self.examples(50), none=_none(kernel))
 
     def test_kernel_states_what_holds(self, kernel_key: KernelKey | None) -> None:
         """Expected seconds, workspace, bytes of packed weights and parameters are what the kernel says."""
@@ -41,7 +41,7 @@ class BackendKernelChecks(BackendFacts):
             assume(takes(kernel, case.call, device))
             assert_statements_hold(kernel, case, device)
 
-        examine(with_residuals(self.cases(kernel), kernel, self.host()), check, 20, none=_none(kernel))
+        examine(with_residuals(self.cases(kernel), kernel, self.host()), check, self.examples(20), none=_none(kernel))
 
     def test_kernel_answers_for_huge_sizes(self, kernel_key: KernelKey | None) -> None:
         """A NetFile may ask for anything: the kernel answers at once, allocates nothing, and does not fail."""
@@ -62,7 +62,7 @@ class BackendKernelChecks(BackendFacts):
                     tracemalloc.stop()
                 assert peak < ANSWER_BYTES, f"asked about {call}, {kernel.name} allocates {peak} bytes"
 
-        examine(self.cases(kernel), check, 5)
+        examine(self.cases(kernel), check, self.examples(5))
 
     def test_kernel_allocates_nothing_beside_its_workspace(self, kernel_key: KernelKey | None) -> None:
         """On large inputs, what it needs is in the workspace that it stated: the memory plan is the whole truth."""
@@ -86,7 +86,11 @@ class BackendKernelChecks(BackendFacts):
             )
 
         examine(
-            self.cases(kernel), check, 15, none=f"no call that {kernel.name} takes can be made large", may_skip=True
+            self.cases(kernel),
+            check,
+            self.examples(15),
+            none=f"no call that {kernel.name} takes can be made large",
+            may_skip=True,
         )
 
 

@@ -92,7 +92,7 @@ class BackendNetworkChecks(BackendFacts):
             allowed = [kernel.error_bound(bound) for bound in suite.allowed_error(case)]
             assert_agree(results, case.call.reference(inputs, weights), allowed, who)
 
-        examine(suite.cases(), check, 10, none=NONE_FITS, may_skip=True)
+        examine(suite.cases(), check, self.examples(10), none=NONE_FITS, may_skip=True)
 
     def test_networks_keep_apart(self, layer_type: str | None) -> None:
         """Networks used in turn give the same bits as each gives alone: the backend keeps no state of a Net."""
@@ -114,7 +114,7 @@ class BackendNetworkChecks(BackendFacts):
                     )
 
         cases = layer_suite(self.computed_layer(layer_type)).cases()
-        examine(st.tuples(cases, cases), check, 6, none=NONE_FITS, may_skip=True)
+        examine(st.tuples(cases, cases), check, self.examples(6), none=NONE_FITS, may_skip=True)
 
     def test_networks_run_in_several_threads(self, layer_type: str | None) -> None:
         """Calls from four threads, on two networks at once, give the same bits as one after the other."""
@@ -134,7 +134,7 @@ class BackendNetworkChecks(BackendFacts):
                 _in_threads([functools.partial(work, number) for number in (0, 1, 0, 1)])
 
         cases = layer_suite(self.computed_layer(layer_type)).cases()
-        examine(st.tuples(cases, cases), check, 3, none=NONE_FITS, may_skip=True)
+        examine(st.tuples(cases, cases), check, self.examples(3), none=NONE_FITS, may_skip=True)
 
     def test_layers_without_a_kernel_run_by_their_reference(self) -> None:
         """What the backend has no kernel for is computed all the same, and the plan says by what."""
