@@ -28,12 +28,18 @@ NEEDS = {
 
 
 def load_cnnrt(folder: Path, shape: tuple[int, ...], threads: int, mode: str) -> Compute:
-    """Return a Net; `mode` is an execution mode, with "+tuned" behind it where the auto-tuner is to be on."""
+    """Return a Net; `mode` is an execution mode, with "+tuned" behind it where the auto-tuner is to be on.
+
+    "threaded@64" keeps it to 64 MiB.
+    """
     from cnnrt import Net
 
-    name, _, tuned = (mode or "parallel").partition("+")
+    rest, _, ceiling = (mode or "parallel").partition("@")
+    name, _, tuned = rest.partition("+")
     tuning = "on" if tuned else "off"
-    return Net(folder / "net.netfile", execution_mode=name, threads=threads, auto_tuning=tuning).compute
+    ram = float(ceiling) if ceiling else None
+    path = folder / "net.netfile"
+    return Net(path, execution_mode=name, threads=threads, auto_tuning=tuning, allocated_ram=ram).compute
 
 
 def load_onnxruntime(folder: Path, shape: tuple[int, ...], threads: int, mode: str) -> Compute:

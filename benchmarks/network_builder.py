@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,8 @@ import attrs
 import numpy as np
 
 from cnnrt.layer import Array
-from netfile_spec import InputBlock, LayerBlock, NetFile, layer, write_model
+from cnnrt.lazy_weights import LazyWeights
+from netfile_spec import InputBlock, LayerBlock, Layout, NetFile, layer, write_model
 
 SEED = 2016
 Weights = Mapping[str, Mapping[str, Array]]
@@ -31,13 +33,13 @@ class Builder:
     """A network under construction. Layers follow `at`; set it to go back and begin a branch.
 
     Weights are normal with the variance that keeps a signal's size through ReLUs (He et al. 2015), and the same each
-    time.
+    time. Those of convolutions and fully connected layers are made whenever they are looked up, and never kept.
     """
 
     item: tuple[int, ...]
     at: Place = attrs.field(default=attrs.Factory(lambda self: Place("data", self.item), takes_self=True))
     blocks: list[LayerBlock] = attrs.field(factory=list)
-    weights: dict[str, dict[str, Array]] = attrs.field(factory=dict)
+    weights: dict[str, Mapping[str, Array]] = attrs.field(factory=dict)
     _random: np.random.Generator = attrs.field(factory=lambda: np.random.default_rng(SEED))
     _counts: Counter[str] = attrs.field(factory=Counter)
 
@@ -118,16 +120,17 @@ class Builder:
     def scale_last(self, factor: float) -> Builder:
         """Multiply the weights of the last layer that has any."""
         last = next(reversed(self.weights))
-        self.weights[last] = {name: w * np.float32(factor) for name, w in self.weights[last].items()}
+        own = self.weights[last]
+        self.weights[last] = LazyWeights({name: partial(_scaled, own, name, np.float32(factor)) for name in own})
         return self
 
     def netfile(self) -> NetFile:
         """Return the network as a NetFile."""
         return NetFile(self.blocks, [InputBlock("data", self.item)], netfile_version=1)
 
-    def write(self, folder: Path) -> Path:
+    def write(self, folder: Path, layout: Layout = "cnnrt") -> Path:
         """Write NetFile and parameter files into a folder and return the NetFile's path."""
-        return write_model(folder, self.netfile(), self.weights)
+        return write_model(folder, self.netfile(), self.weights, layout=layout)
 
     def _add(
         self, kind: str, stem: str, shape: tuple[int, ...], *, bottom: list[str] | None = None, **keys: Any
@@ -138,9 +141,20 @@ class Builder:
         self.at = Place(name, shape)
         return name
 
-    def _filters(self, outputs: int, *rest: int) -> dict[str, Array]:
-        weight = self._normal(outputs, *rest, scale=math.sqrt(2 / math.prod(rest)))
-        return {"weight": weight, "bias": self._normal(outputs, scale=0.01)}
+    def _filters(self, outputs: int, *rest: int) -> Mapping[str, Array]:
+        seed = len(self.weights)
+        weight = partial(_seeded, (SEED, seed, 0), (outputs, *rest), math.sqrt(2 / math.prod(rest)))
+        return LazyWeights({"weight": weight, "bias": partial(_seeded, (SEED, seed, 1), (outputs,), 0.01)})
 
     def _normal(self, *shape: int, scale: float) -> Array:
         return self._random.standard_normal(shape, np.float32) * np.float32(scale)
+
+
+def _seeded(seed: tuple[int, ...], shape: tuple[int, ...], scale: float) -> Array:
+    values = np.random.default_rng(seed).standard_normal(shape, np.float32)
+    values *= np.float32(scale)
+    return values
+
+
+def _scaled(weights: Mapping[str, Array], name: str, factor: np.float32) -> Array:
+    return weights[name] * factor

@@ -114,14 +114,27 @@ def resnet18() -> Builder:
     return b.global_mean().fully_connected(1000, relu=False)
 
 
+def vgg19() -> Builder:
+    """VGG-19 (Simonyan and Zisserman 2015): 548 MiB of weights."""
+    b = Builder((3, 224, 224))
+    for outputs, count in ((64, 2), (128, 2), (256, 4), (512, 4), (512, 4)):
+        for _ in range(count):
+            b.convolution(outputs, 3, pad=1)
+        b.pooling("max", 2, 2)
+    return b.fully_connected(4096).fully_connected(4096).fully_connected(1000, relu=False)
+
+
 NETWORKS: Mapping[str, Callable[[], Builder]] = {
     f.__name__: f for f in (lenet, cifar10, alexnet, caffenet, nin, squeezenet, mobilenet, resnet18)
 }
 
+LARGE: Mapping[str, Callable[[], Builder]] = {f.__name__: f for f in (vgg19,)}
+"""Networks that only the measurement of memory is interested in."""
+
 
 def build(name: str) -> Builder:
     """Return a network with its softmax, and its last layer scaled."""
-    builder = NETWORKS[name]()
+    builder = {**NETWORKS, **LARGE}[name]()
     return builder.scale_last(SPREAD / _spread(builder)).softmax()
 
 

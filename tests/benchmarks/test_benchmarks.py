@@ -8,18 +8,21 @@ import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
+
+from cnnrt.memory_trial import possible
 
 pytest.importorskip("llvmlite", reason="the threaded backend, which is measured, needs llvmlite")
 pytest.importorskip("onnx", reason="networks are written for the peers as ONNX")
 
 
-def run(repository: Path, module: str, *arguments: object) -> str:
+def run(repository: Path, module: str, *arguments: object, seconds: float = 300) -> str:
     """Run a script with all of cnnrt's own plugins and return what it prints."""
     environment = {name: value for name, value in os.environ.items() if name != "CNNRT_PLUGINS_BLOCK"}
     command = [sys.executable, "-m", f"benchmarks.{module}", *map(str, arguments)]
-    done = subprocess.run(command, cwd=repository, env=environment, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(command, cwd=repository, env=environment, capture_output=True, text=True, timeout=seconds)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -109,6 +112,46 @@ def test_the_roofline_places_every_layer(repository: Path, tmp_path: Path) -> No
         assert placed["limit"] in ("arithmetic", *limits["bandwidth"])
     convolution = next(placed for placed in found["layers"] if placed["layer"] == "conv2")
     assert convolution["least_seconds"] >= convolution["flops"] / limits["flops"] * 0.999
+
+
+@pytest.mark.skipif(not possible(), reason="this system does not tell a process's peak from a moment on")
+def test_time_and_memory_under_ceilings_are_measured_and_drawn(repository: Path, tmp_path: Path) -> None:
+    options = ("--batch", 1, "--ceilings", 64, 48, "--calls", 2, "--modes", "sequential")
+    text = run(repository, "memory", "curve", "lenet", *options, "--json", tmp_path / "memory.json")
+    points = record(tmp_path / "memory.json")["results"]
+    assert [p["ceiling"] for p in points] == [None, 64, 48]
+    for p in points:
+        assert not p["refused"]
+        assert 1.5 < p["peak"] < 1.8 + 8, "LeNet has 1.6 MiB of weights"
+        assert p["ms"] > 0
+        assert p["checksum"] == points[0]["checksum"]
+    assert text.count("\nlenet") == 3
+    run(repository, "memory", "draw", tmp_path / "memory.json", tmp_path / "memory.svg")
+    drawn = ElementTree.parse(tmp_path / "memory.svg").getroot()
+    (line,) = drawn.iter("{http://www.w3.org/2000/svg}polyline")
+    assert len(line.get("points", "").split()) == 2
+
+
+@pytest.mark.skipif(not os.environ.get("CNNRT_HEAVY_TESTS"), reason="takes minutes: CNNRT_HEAVY_TESTS=1")
+@pytest.mark.skipif(not possible(), reason="this system does not tell a process's peak from a moment on")
+def test_every_network_keeps_every_ceiling_or_is_refused(repository: Path, tmp_path: Path) -> None:
+    run(repository, "memory", "curve", "--calls", 2, "--json", tmp_path / "memory.json", seconds=3600)
+    points = record(tmp_path / "memory.json")["results"]
+    assert {p["network"] for p in points} == {"lenet", "cifar10", "nin", "alexnet", "vgg19"}
+    above = [p for p in points if p["ceiling"] and not p["refused"] and p["peak"] > p["ceiling"] + 8]
+    assert not above
+    assert all("allocated_ram" in p["refused"] for p in points if p["refused"])
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="this system does not tell a process's peak memory")
+def test_figure_7_has_sizes_of_files_and_peaks_of_processes(repository: Path, tmp_path: Path) -> None:
+    engines = ("cnnrt:sequential", "cnnrt:threaded@64")
+    run(repository, "memory", "figure7", "lenet", "--engines", *engines, "--json", tmp_path / "figure7.json")
+    row = record(tmp_path / "figure7.json")["results"]["lenet"]
+    assert row["cnnrt_file"] == pytest.approx(4 * 431_080 / 2**20, rel=0.01)
+    assert row["cnndroid_file"] > row["cnnrt_file"]
+    assert list(row["peaks"]) == list(engines)
+    assert all(20 < peak < 200 for peak in row["peaks"].values())
 
 
 PLANNED = """
