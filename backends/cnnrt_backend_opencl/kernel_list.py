@@ -9,6 +9,7 @@ from cnnrt_backend_opencl.convolution_depthwise import DepthwiseConvolution
 from cnnrt_backend_opencl.convolution_dot import DotConvolution
 from cnnrt_backend_opencl.convolution_gemm import GemmConvolution, GemmFullyConnected
 from cnnrt_backend_opencl.convolution_tile import TileConvolution
+from cnnrt_backend_opencl.convolution_winograd import WinogradConvolution
 from cnnrt_backend_opencl.elementwise import ELEMENTWISE
 from cnnrt_backend_opencl.eltwise import Combine
 from cnnrt_backend_opencl.fully_connected_rows import RowsFullyConnected
@@ -23,6 +24,7 @@ def opencl_kernels() -> list[Kernel]:
     """Return one instance of each kernel; they keep no state."""
     kernels: tuple[type[Kernel], ...] = (
         TileConvolution,
+        WinogradConvolution,
         GemmConvolution,
         DotConvolution,
         DepthwiseConvolution,

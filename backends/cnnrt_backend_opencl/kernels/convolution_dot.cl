@@ -1,7 +1,8 @@
 // Convolution by dot products over channel vectors: the family InxFOuty of CNNdroid (Latifi Oskouei et al., 2016).
 //
 // IN: input channels at a time, 4, 8 or 16. A work-item computes OUT neighbouring outputs of one pixel, 1 to 16: it
-// loads IN inputs and multiplies them by as many weights of each output. `inputs` and `outputs` of a group are multiples.
+// loads IN inputs and multiplies them by as many weights of each output. `inputs` and `outputs` of a group are
+// multiples.
 // ADDED: if defined, a value of the output's shape is added to each result. FOLDED(v): what is applied to each then.
 //
 // Images lie channels last, weights as [output][row][column][input of the group].

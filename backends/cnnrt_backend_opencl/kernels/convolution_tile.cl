@@ -75,9 +75,9 @@ __kernel void tile(__global const float *restrict x, __global const FLOATS *rest
                    __global const float *restrict added,
 #endif
                    const int tiles, const int pixels, const int taps, const int run, const int inputs,
-                   const int outputs, const int groups, const int height, const int width, const int out_height, const int out_width,
-                   const int kernel_rows, const int stride_rows, const int stride_columns, const int dilation_rows,
-                   const int dilation_columns, const int top, const int left) {
+                   const int outputs, const int groups, const int height, const int width, const int out_height,
+                   const int out_width, const int kernel_rows, const int stride_rows, const int stride_columns,
+                   const int dilation_rows, const int dilation_columns, const int top, const int left) {
     const int panel = get_global_id(1);
     const int panels = (outputs + PANEL - 1) / PANEL;
     const int group = panel / panels;

@@ -29,9 +29,9 @@ static FLOATS combined(FLOATS a, FLOATS b, const float first_factor, const float
 #if OPERATION == PRODUCT
     FLOATS result = a * b;
 #elif OPERATION == MAXIMUM
-    FLOATS result = (a >= b) | (a != a) ? a : b;
+    FLOATS result = ((a >= b) | (a != a)) ? a : b;
 #elif OPERATION == MINIMUM
-    FLOATS result = (a <= b) | (a != a) ? a : b;
+    FLOATS result = ((a <= b) | (a != a)) ? a : b;
 #elif OPERATION == DIFFERENCE
     FLOATS result = a - b;
 #elif OPERATION == QUOTIENT

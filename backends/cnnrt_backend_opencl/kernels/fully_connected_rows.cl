@@ -33,7 +33,8 @@ typedef FLOATS UNALIGNED __attribute__((aligned(4))); // values may begin at any
 
 __kernel __attribute__((reqd_work_group_size(WORKERS, 1, 1))) void rows(
     __global const UNALIGNED *restrict x, __global const FLOATS *restrict weights,
-    __global const float *restrict biases, __global float *restrict y, const int images, const int features, const int outputs) {
+    __global const float *restrict biases, __global float *restrict y, const int images, const int features,
+    const int outputs) {
     __local float sums[WORKERS][ROWS * IMAGES + 1];
     const int worker = get_local_id(0), vectors = features / LANES;
     const int first_output = (int)get_group_id(0) * ROWS, first_image = (int)get_group_id(1) * IMAGES;

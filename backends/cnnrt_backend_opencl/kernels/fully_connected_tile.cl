@@ -4,8 +4,8 @@
 // of them at a time, which divides IMAGES. FOLDED(v): what is applied to each result.
 //
 // Weights come in panels [panel][feature][VECTORS * LANES], behind the last output filled up with zeros, biases
-// likewise. Each panel is read from memory once: BLOCK features of it serve all images one after the other while they are in the
-// cache. Sums are made block by block: in one go over thousands of features the rounding errors would show.
+// likewise. Each panel is read from memory once: BLOCK features of it serve all images one after the other while they
+// are in the cache. Sums are made block by block: in one go over thousands of features the rounding errors would show.
 // Global size: panels, blocks of images.
 
 #ifndef LANES

@@ -66,7 +66,7 @@ __kernel void windows(__global const UNALIGNED *restrict x, __global UNALIGNED *
         for (int a = first_row; a < end_row; a++)
             for (int b = first; b < end; b++) {
                 const FLOATS value = image[(a * width + b) * vectors];
-                result = (value > result) | (value != value) ? value : result;
+                result = ((value > result) | (value != value)) ? value : result;
             }
 #endif
         y[(row * out_width + column) * vectors + vector] = FOLDED(result);
