@@ -100,7 +100,7 @@ def verify(net: Net, arrays: Mapping[str, Array], *, tolerance: float = TOLERANC
     in_order = sorted(wanted, key=lambda name: places[wanted[name]])
     writers = {value: node.title for node in net.graph.nodes for value in node.outputs}
     compared = [
-        _compared(name, writers.get(wanted[name], ""), np.asarray(values[name]), arrays[name], tolerance)
+        compare(name, writers.get(wanted[name], ""), np.asarray(values[name]), arrays[name], tolerance)
         for name in in_order
     ]
     return Verification(tuple(compared), unknown)
@@ -118,7 +118,8 @@ def _inputs(graph: Graph, arrays: Mapping[str, Array]) -> dict[str, str]:
     return found
 
 
-def _compared(name: str, layer: str, got: Array, reference: Array, tolerance: float) -> Comparison:
+def compare(name: str, layer: str, got: Array, reference: Array, tolerance: float = TOLERANCE) -> Comparison:
+    """Compare one value with its reference; `layer`: what to call its writer."""
     wanted = np.asarray(reference)
     if wanted.dtype.kind not in "fiub":
         return Comparison(name, layer, got.shape, np.nan, np.nan, False, f"the reference holds {wanted.dtype}")

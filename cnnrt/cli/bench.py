@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,19 +12,16 @@ from cnnrt.cli.command_line import Command
 from cnnrt.cli.net_options import (
     NetOptions,
     Stated,
-    input_hint,
     input_option,
     json_option,
     net_options,
     netfile_argument,
-    shapes_by_name,
-    unstated,
+    shapes_with_batch,
 )
 
 if TYPE_CHECKING:
     from cnnrt.cli.energy import EnergyMeters
     from cnnrt.cli.measurement import Measurement
-    from cnnrt.net import Net
 
 
 @click.command(
@@ -82,7 +79,7 @@ def bench(
     measured: list[Measurement] = []
     for mode in modes or (None,):
         with options.open(netfile, mode) as net:
-            shapes = _shapes(net, stated_inputs, batch)
+            shapes = shapes_with_batch(net, stated_inputs, batch)
             measured.append(measure(net, shapes, seconds=seconds, runs=runs, layers=layers, meters=meters))
     if as_json:
         results = [measurement_as_dict(m) for m in measured]
@@ -93,18 +90,6 @@ def bench(
     for one in measured if layers else ():
         print_layers(console, one)
     _tell_left_out(meters, measured)
-
-
-def _shapes(net: Net, stated: Sequence[Stated], batch: int | None) -> Mapping[str, tuple[int, ...]]:
-    from cnnrt.errors import InputError
-
-    shapes = shapes_by_name(net, stated)
-    unknown = unstated(net, shapes)
-    if unknown:
-        hint = input_hint(unknown, several=len(net.graph.inputs) > 1)
-        raise InputError(f"{net.graph.file}: the NetFile states no input shape: add {hint}")
-    said = {name or net.graph.inputs[0].name for name, _ in stated}
-    return {name: shape if name in said else (batch or shape[0], *shape[1:]) for name, shape in shapes.items()}
 
 
 def _tell_left_out(meters: EnergyMeters, measured: Sequence[Measurement]) -> None:

@@ -18,6 +18,7 @@ from cnnrt.cli.command_line import CommandLine
         "show": "cnnrt.cli.show:show",
         "run": "cnnrt.cli.run:run",
         "bench": "cnnrt.cli.bench:bench",
+        "compare": "cnnrt.cli.compare:compare",
         "tune": "cnnrt.cli.tune:tune",
         "tuning": "cnnrt.cli.tuning:tuning",
         "devices": "cnnrt.cli.devices:devices",

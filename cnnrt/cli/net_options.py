@@ -147,3 +147,19 @@ def unstated(net: Net, shapes: Mapping[str, tuple[int, ...]]) -> list[str]:
 def input_hint(names: Sequence[str], several: bool) -> str:
     """Return what to add to the command line so that the shapes of these inputs are known."""
     return " ".join(f"--input {name}=1,3,227,227" if several else "--input 1,3,227,227" for name in names)
+
+
+def shapes_with_batch(net: Net, stated: Sequence[Stated], batch: int | None) -> Mapping[str, tuple[int, ...]]:
+    """Return the shapes of a network's inputs, with so many images where the command line states no shape.
+
+    Raises InputError where a shape is not known.
+    """
+    from cnnrt.errors import InputError
+
+    shapes = shapes_by_name(net, stated)
+    unknown = unstated(net, shapes)
+    if unknown:
+        hint = input_hint(unknown, several=len(net.graph.inputs) > 1)
+        raise InputError(f"{net.graph.file}: the NetFile states no input shape: add {hint}")
+    said = {name or net.graph.inputs[0].name for name, _ in stated}
+    return {name: shape if name in said else (batch or shape[0], *shape[1:]) for name, shape in shapes.items()}

@@ -60,6 +60,7 @@ def print_memory(console: Console, memory: MemoryPlan) -> None:
     facts = {
         "peak": size(memory.peak),
         "activations": f"{arenas}{size(memory.arena)}, shared over time",
+        **({"on devices": f"{arenas}{size(memory.device)}"} if memory.device else {}),
         "weights": f"{size(memory.resident)} resident{streamed}{through}",
         "outputs": size(memory.outputs),
     }
