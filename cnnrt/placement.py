@@ -81,9 +81,9 @@ class ReferenceKernel(HostKernel):
 def choose_devices(host: PluginHost, request: Request) -> list[Device]:
     """Return the devices that may be used, the preferred one first.
 
-    `"parallel"` allows every usable device; a backend's name only that backend's. A
-    device that computes alone is among several only if it is the first, and then it is the only one. Raises
-    PlacementError that lists what is installed, or why the asked-for backend or device cannot be used.
+    `"parallel"` allows every usable device; a backend's name only that backend's. A device that computes alone is the
+    only one where it is the first of those that were asked for; else it is none of them. Raises PlacementError that
+    lists what is installed, or why the asked-for backend or device cannot be used.
     """
     backends = host.backends()
     if request.mode != "parallel":
@@ -104,7 +104,8 @@ def choose_devices(host: PluginHost, request: Request) -> list[Device]:
             f"no device is named {request.device!r} in mode {request.mode!r}; devices in sight: {known}"
         )
     usable = [d for d in named if not d.problem]
-    usable = usable[:1] if usable and usable[0].alone else [d for d in usable if not d.alone]
+    together = [d for d in usable if not d.alone]
+    usable = usable[:1] if usable and usable[0].alone and (asked or not together) else together
     if not usable:
         reasons = (
             "; ".join((*(f"{d.backend}:{d.name}: {d.problem}" for d in named), *backends.collisions.values()))

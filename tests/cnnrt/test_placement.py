@@ -206,6 +206,25 @@ def test_a_device_is_chosen_by_name_or_by_its_backends(tmp_path: Path, device: s
     assert rows(net)["conv"].device == chosen
 
 
+@pytest.mark.parametrize(
+    ("device", "chosen"),
+    [
+        ("first", {"first"}),  # alone, and the first of its backend
+        ("other", {"other"}),
+        ("toy", {"first"}),
+        (None, {"beside"}),
+    ],
+)
+def test_a_device_that_computes_alone_shares_no_network(tmp_path: Path, device: str | None, chosen: set[str]) -> None:
+    """A phone, for one: half a network there and half of it here would be a surprise."""
+    devices = [Device("toy", name, alone=True) for name in ("first", "other")]
+    backends = [ToyBackend(devices=devices), ToyBackend("aside", [Device("aside", "beside")])]
+    kernels = [ToyKernel(layer, backend=name) for layer in ALL for name in ("toy", "aside")]
+    net = net_with(tmp_path, kernels, backends=backends, device=device)
+    net.compute(images(1, 3, 8, 8))
+    assert {row.device for row in net.plan.rows if row.segment >= 0} == chosen
+
+
 def test_an_unknown_device_lists_those_in_sight(tmp_path: Path) -> None:
     net = net_with(tmp_path, [], backends=[ToyBackend(devices=TWO)], device="Middle")
     with pytest.raises(PlacementError, match=r"named 'Middle'.* in sight: toy:Left 1, toy:Right 2, toy:Broken"):
