@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from cnnrt.after_fork import renew_after_fork
-from cnnrt.backend import BufferSpec, Frame, Runnable, StepTimer
+from cnnrt.backend import BufferSpec, Frame, Runnable, StepTimer, Weights
 from cnnrt.buffers import ALIGNMENT, Buffers, View
 from cnnrt.layer import Array, Shape
 from cnnrt.layouts import physical_shape, place_array, strides
@@ -26,7 +26,7 @@ class Prepared:
     """Runnable segments with the frames that they work on, one for each call that may run at a time.
 
     `runnables` come with the number of parts in which their segment goes through a batch. `order`: the pieces of
-    weights that are read for each call.
+    weights that are read for each call; `resident`: those that stay.
     """
 
     def __init__(
@@ -36,8 +36,10 @@ class Prepared:
         plan: Plan,
         concurrency: int,
         order: Sequence[PieceToRead] = (),
+        resident: frozenset[Weights] = frozenset(),
     ) -> None:
         self.plan = plan
+        self.resident = resident
         self._order = tuple(order)
         grouped = itertools.groupby(runnables, key=lambda r: r[0])
         self._groups = [(parts, tuple(runnable for _, runnable in group)) for parts, group in grouped]
@@ -82,6 +84,13 @@ class Prepared:
             if frame is not None:
                 self._forget(frame)
             self._frames.put(memory)
+
+    def release(self) -> None:
+        """Wait for the calls that run, and let go of their arenas; another call would make a new one."""
+        for _ in range(self._concurrency):
+            self._frames.get()
+        for _ in range(self._concurrency):
+            self._frames.put(None)
 
     def _make_memory(self) -> tuple[Frame, Array]:
         """Allocate what a call works on: a frame, and the ring through which weights pass."""

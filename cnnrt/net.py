@@ -371,6 +371,19 @@ class Net:
 
         return elsewhere
 
+    def _make_room(self, planned: Planned) -> None:
+        """Let go of what is prepared for other shapes, the latest used last, until all fits the ceiling."""
+        ceiling = planned.plan.memory.ceiling
+        while ceiling is not None and self._prepared:
+            kept = [*self._prepared.values()]
+            stay = planned.resident.union(*(p.resident for p in kept))
+            memories = [planned.plan.memory, *(p.plan.memory for p in kept)]
+            if sum(w.nbytes for w in stay) + sum(m.peak - m.resident for m in memories) <= ceiling:
+                return
+            _, oldest = self._prepared.popitem(last=False)
+            self._last = None if self._last is oldest else self._last
+            oldest.release()
+
     def _prepare(self, shapes: Mapping[str, Shape], wanted: Sequence[str]) -> Prepared:
         key = (tuple(shapes.items()), tuple(wanted))
         with self._lock:
@@ -379,12 +392,9 @@ class Net:
             prepared = self._prepared.get(key)
             if prepared is None:
                 try:
-                    prepared = compile_planned(
-                        self._tuned_and_verified(shapes, wanted, self._rehearsal(shapes, wanted)),
-                        self.settings,
-                        self._weights,
-                        self._host,
-                    )
+                    planned = self._tuned_and_verified(shapes, wanted, self._rehearsal(shapes, wanted))
+                    self._make_room(planned)
+                    prepared = compile_planned(planned, self.settings, self._weights, self._host)
                 except DeviceMemoryError:
                     raise
                 except MemoryError as error:

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 
 import attrs
 
-from cnnrt.backend import Backend, Kernel, Runnable, Segment, Step
+from cnnrt.backend import Backend, Kernel, Runnable, Segment, Step, Weights
 from cnnrt.buffers import Buffers
 from cnnrt.caller_warning import warn_caller
 from cnnrt.errors import CnnrtError, KernelWarning, PlacementError
@@ -41,6 +41,11 @@ class Planned:
     plan: Plan
     segments: tuple[Segment, ...]
     buffers: Buffers
+
+    @property
+    def resident(self) -> frozenset[Weights]:
+        """The weights that stay; other plans may share them."""
+        return frozenset(step.weights for s in self.segments for step in s.steps if step.weights.resident)
 
 
 def plan_network(
@@ -105,7 +110,8 @@ def compile_planned(planned: Planned, settings: Settings, weights: WeightStore, 
             with _telling(step):
                 step.weights.get()
     in_parts = [(segment.parts, runnable) for segment, runnable in zip(planned.segments, runnables, strict=True)]
-    return Prepared(in_parts, planned.buffers, planned.plan, settings.concurrency, _order(ahead))
+    order = _order(ahead)
+    return Prepared(in_parts, planned.buffers, planned.plan, settings.concurrency, order, planned.resident)
 
 
 def _loading_order(step: Step) -> int:

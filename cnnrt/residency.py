@@ -113,10 +113,12 @@ def choose_residency(demands: Sequence[Demand], room: int | None, calls: int = 1
     """
     shared = _shared(demands)
     whole = sum(nbytes for nbytes, _ in shared.values())
+    everything = Residency(frozenset(shared), whole)
     if room is None or whole <= room:
-        return Residency(frozenset(shared), whole)
+        return everything
     ways = itertools.product(_limits(demands), (True, False))
     found = [_with_pieces(demands, shared, limit, ahead, room, calls, rule) for limit, ahead in ways]
+    found.append(everything)
     fitting = [r for r in found if r.room(calls) <= room]
     if fitting:
         # Without reading ahead, what is computed meanwhile waits: counted as if all reading were done twice.
