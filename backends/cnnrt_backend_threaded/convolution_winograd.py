@@ -81,7 +81,7 @@ class WinogradConvolution(WritesPixels):
         return True
 
     def estimate(self, call: LayerCall, device: Device) -> float:
-        """Return the seconds of the products and transforms, and of reading the weights for each block."""
+        """Return the seconds of the products and transforms, or of reading the weights, and again for each block."""
         p = self.plan(call)
         g, lanes = p.geometry, self.machine.target.lanes
         tiles = -(-p.block // p.rows) * p.blocks
@@ -90,7 +90,8 @@ class WinogradConvolution(WritesPixels):
         transforms = FORWARD * -(-p.run // lanes) * p.stride * p.parts + BACKWARD * p.panels * VECTORS
         work += transforms * p.positions * p.all_tiles * g.groups
         weights = self.packed_bytes(call)
-        return product_seconds(self.machine, work, weights) + weights * p.blocks / SHARED_BYTES
+        again = max(p.blocks - 1, 0)
+        return product_seconds(self.machine, work, weights) + weights * again / SHARED_BYTES
 
     def parameters(self, call: LayerCall) -> Mapping[str, int | str]:
         """Return how the work is cut."""
@@ -208,6 +209,14 @@ class WinogradTwo(WinogradConvolution):
     name = "winograd4x2"
     error_factor = 3.0
     filtering = Filtering(4, 2, tuple(Fraction(n, 8) for n in (3, -3, 10, -10)))
+
+
+class WinogradThreeSmall(WinogradConvolution):
+    """F(2×2, 3×3): 16 products for 4 outputs, which take 36; for images that fill larger tiles badly."""
+
+    name = "winograd2x3"
+    error_factor = 1.0
+    filtering = Filtering(2, 3, (Fraction(0), Fraction(1), Fraction(-1)))
 
 
 class WinogradThree(WinogradConvolution):

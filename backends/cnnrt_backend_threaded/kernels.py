@@ -9,7 +9,13 @@ from cnnrt_backend_threaded.concat import CopyRuns
 from cnnrt_backend_threaded.constant import CopyStored
 from cnnrt_backend_threaded.convolution_depthwise import DepthwiseConvolution
 from cnnrt_backend_threaded.convolution_direct import DirectConvolution
-from cnnrt_backend_threaded.convolution_winograd import WinogradFive, WinogradFour, WinogradThree, WinogradTwo
+from cnnrt_backend_threaded.convolution_winograd import (
+    WinogradFive,
+    WinogradFour,
+    WinogradThree,
+    WinogradThreeSmall,
+    WinogradTwo,
+)
 from cnnrt_backend_threaded.deconvolution_depthwise import DepthwiseDeconvolution
 from cnnrt_backend_threaded.deconvolution_direct import DirectDeconvolution
 from cnnrt_backend_threaded.eltwise import Combine
@@ -32,6 +38,7 @@ def threaded_kernels(machine: Machine | None = None) -> list[Kernel]:
         DirectConvolution,
         DepthwiseConvolution,
         WinogradTwo,
+        WinogradThreeSmall,
         WinogradThree,
         WinogradFour,
         WinogradFive,

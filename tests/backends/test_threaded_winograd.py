@@ -24,12 +24,13 @@ from cnnrt_backend_threaded.convolution_winograd import (
     WinogradFive,
     WinogradFour,
     WinogradThree,
+    WinogradThreeSmall,
     WinogradTwo,
 )
 from cnnrt_layers import Convolution
 from cnnrt_layers.winograd_matrices import Filtering, matrices
 
-ALL = [WinogradTwo(), WinogradThree(), WinogradFour(), WinogradFive()]
+ALL = [WinogradTwo(), WinogradThreeSmall(), WinogradThree(), WinogradFour(), WinogradFive()]
 KERNELS = pytest.mark.parametrize("kernel", ALL, ids=lambda kernel: kernel.name)
 DEVICE = ThreadedBackend().devices()[0]
 
@@ -135,3 +136,9 @@ def test_it_is_chosen_where_it_saves_much_and_not_for_single_small_images() -> N
     direct, winograd = DirectConvolution(), WinogradThree()
     assert seconds(winograd, 64, 56, 4) < seconds(direct, 64, 56, 4)
     assert seconds(winograd, 256, 4, 1) > seconds(direct, 256, 4, 1)
+
+
+def test_smaller_tiles_are_chosen_where_large_ones_would_read_more_weights_than_they_save_work() -> None:
+    case = make_case(Convolution(pad=1), [(1, 512, 7, 7)], {"weight": (512, 512, 3, 3)})
+    kernels = [DirectConvolution(), WinogradThreeSmall(), WinogradThree()]
+    assert min(kernels, key=lambda kernel: kernel.estimate(case.call, DEVICE)).name == "winograd2x3"
