@@ -101,6 +101,16 @@ def measure_growth(trial: Trial, limit: Callable[[int], None] | None = None) -> 
     )
 
 
+def measure_runtime(mode: str) -> int:
+    """Return the bytes that cnnrt with a backend takes over the interpreter with NumPy: code, libraries, threads.
+
+    Raises CnnrtError where the system does not tell, or the backend cannot be used.
+    """
+    with tempfile.TemporaryDirectory(prefix="cnnrt-memory-") as folder:
+        netfile = write_model(folder, ONE_LAYER, ITS_WEIGHTS)
+        return measure_growth(Trial(netfile, {"data": (1, 4, 8, 8)}, {"execution_mode": mode}, calls=1)).runtime
+
+
 class _Subject:
     """The process. It says where it is, and goes on when it is told to."""
 

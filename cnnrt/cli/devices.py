@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 import click
@@ -20,16 +20,23 @@ if TYPE_CHECKING:
     examples="""
         cnnrt devices
         cnnrt devices --verbose
+        cnnrt devices --runtime
     """,
 )
 @click.option("-v", "--verbose", is_flag=True, help="Show everything that each backend tells of its devices.")
+@click.option(
+    "--runtime",
+    is_flag=True,
+    help="Measure what memory cnnrt with each backend takes over Python with NumPy, networks not counted (Linux).",
+)
 @json_option
-def devices(verbose: bool, as_json: bool) -> None:
+def devices(verbose: bool, runtime: bool, as_json: bool) -> None:
     """Show the processor and memory, every backend's devices, and the meters of energy: usable, or why not."""
     import attrs
 
     from cnnrt.cli.energy import why_unreadable
     from cnnrt.cli.printing import Column, print_facts, print_heading, print_json, print_table, stdout
+    from cnnrt.cli.quantities import size
     from cnnrt.hardware import detect_hardware
     from cnnrt.plugins import plugin_host
 
@@ -37,11 +44,13 @@ def devices(verbose: bool, as_json: bool) -> None:
     seen = [_devices_of(backend) for backend in plugin_host().backends().values()]
     found = [device for of_backend in seen for device in of_backend]
     meters = [(meter, why_unreadable(meter)) for meter in plugin_host().meters().values()]
+    taken = _runtimes({d.backend for d in found if not d.problem}) if runtime else {}
     if as_json:
         readable = [{"name": meter.name, "problem": problem, "usable": not problem} for meter, problem in meters]
         own = {**attrs.asdict(hardware), "cores_usable": hardware.cores_usable}
         listed = [{**attrs.asdict(d), "usable": not d.problem} for d in found]
-        print_json({"hardware": own, "devices": listed, "meters": readable})
+        measured = {"runtime_bytes": taken} if runtime else {}
+        print_json({"hardware": own, "devices": listed, "meters": readable, **measured})
         return
     console = stdout()
     print_facts(console, _hardware_facts(hardware))
@@ -54,11 +63,21 @@ def devices(verbose: bool, as_json: bool) -> None:
         columns = [Column("meter"), Column("what it counts", wraps=True), Column("usable", wraps=True)]
         usable = [f"no: {problem}" if problem else "yes" for _, problem in meters]
         print_table(console, columns, [(m.name, m.description, u) for (m, _), u in zip(meters, usable, strict=True)])
+    if runtime:
+        print_heading(console, "memory taken over Python with NumPy, networks not counted")
+        print_facts(console, {f"  {name}": size(nbytes) for name, nbytes in taken.items()})
     if verbose:
         for device in found:
             print_heading(console, f"{device.backend}: {device.name}")
             facts = {f"  {name}": value for name, value in device.details.items()}
             print_facts(console, {**facts, **_quarantined(device)})
+
+
+def _runtimes(backends: Iterable[str]) -> dict[str, int]:
+    """Return the bytes that each backend takes, measured now in processes of their own."""
+    from cnnrt.memory_trial import measure_runtime
+
+    return {name: measure_runtime(name) for name in sorted(backends)}
 
 
 def _devices_of(backend: Backend) -> Sequence[Device]:

@@ -7,6 +7,7 @@ from importlib import metadata
 import pytest
 
 from cli_suite.command import answer, json_answer, run_cnnrt
+from cnnrt.memory_trial import possible
 from cnnrt.plugins import PluginHost
 from cnnrt_backend_sequential.backend import SequentialBackend
 from cnnrt_meters.battery import BatteryMeter
@@ -38,6 +39,14 @@ def test_devices_as_json() -> None:
     found = json_answer("devices")
     assert found["hardware"]["cores_usable"] >= 1
     assert {"backend": "sequential", "name": "cpu", "usable": True}.items() <= found["devices"][0].items()
+
+
+@pytest.mark.skipif(not possible(), reason="this system does not tell a process's peak from a moment on")
+def test_the_memory_that_backends_take_is_measured_when_it_is_asked_for() -> None:
+    assert "runtime_bytes" not in json_answer("devices")
+    (taken,) = (row.split() for row in answer("devices", "--runtime").splitlines() if row.startswith("  sequential"))
+    assert taken[2] == "MiB"
+    assert 5 < float(taken[1]) < 16
 
 
 def test_devices_show_the_meters_and_why_they_cannot_be_read(monkeypatch: pytest.MonkeyPatch) -> None:
