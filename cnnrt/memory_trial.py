@@ -25,8 +25,10 @@ from cnnrt.errors import CnnrtError
 from cnnrt.process_memory import ProcessMemory, forget_peak, memory_of
 from netfile_spec import InputBlock, NetFile, layer, write_model
 
-ONE_LAYER = NetFile([layer("Convolution", "conv", pad=1)], [InputBlock("data", (4, 8, 8))], netfile_version=1)
-ITS_WEIGHTS = {"conv": {"weight": np.full((8, 4, 3, 3), 0.1, np.float32), "bias": np.zeros(8, np.float32)}}
+ONE_ITEM = (16, 32, 32)
+"""Large enough for a product of matrices that makes BLAS allocate its buffers."""
+ONE_LAYER = NetFile([layer("Convolution", "conv", pad=1)], [InputBlock("data", ONE_ITEM)], netfile_version=1)
+ITS_WEIGHTS = {"conv": {"weight": np.full((16, 16, 3, 3), 0.1, np.float32), "bias": np.zeros(16, np.float32)}}
 SAMPLING_SECONDS = 0.002
 
 
@@ -108,7 +110,7 @@ def measure_runtime(mode: str) -> int:
     """
     with tempfile.TemporaryDirectory(prefix="cnnrt-memory-") as folder:
         netfile = write_model(folder, ONE_LAYER, ITS_WEIGHTS)
-        return measure_growth(Trial(netfile, {"data": (1, 4, 8, 8)}, {"execution_mode": mode}, calls=1)).runtime
+        return measure_growth(Trial(netfile, {"data": (1, *ONE_ITEM)}, {"execution_mode": mode}, calls=1)).runtime
 
 
 class _Subject:
@@ -121,6 +123,7 @@ class _Subject:
             "options": dict(trial.options),
             "calls": trial.calls,
             "one_layer": str(one_layer),
+            "one_item": list(ONE_ITEM),
         }
         pipe = subprocess.PIPE
         command, environment = child_command("cnnrt.memory_trial_process", json.dumps(told)), child_environment()

@@ -195,32 +195,38 @@ class PluginHost:
 
         Raises PluginError where it is not what the hook should return.
         """
-        from cnnrt.backend import Backend, Kernel
-        from cnnrt.exporter import Exporter
-        from cnnrt.importer import Importer
-        from cnnrt.layer import Layer
-        from cnnrt.meter import Meter
-        from cnnrt.vocabulary import layer_spec
-
         if hook == "cnnrt_layers":
+            from cnnrt.layer import Layer
+            from cnnrt.vocabulary import layer_spec
+
             if not (isinstance(value, type) and issubclass(value, Layer)):
                 raise PluginError(f"{hook} returned {value!r}; expected subclasses of cnnrt.layer.Layer")
             layer_spec(value)  # a class that no NetFile can use would break the reading of every NetFile
             return self._layers, value.type.lower(), value, f"layer type {value.type!r}", value.type
         if hook == "cnnrt_kernels":
+            from cnnrt.backend import Kernel
+
             _expect(hook, value, Kernel)
             what = f"kernel {value.name!r} for {value.layer} on backend {value.backend!r}"
             key = (value.layer.lower(), value.backend, value.name)
             return self._kernels, key, value, what, f"{value.layer}/{value.name}"
         if hook == "cnnrt_backends":
+            from cnnrt.backend import Backend
+
             _expect(hook, value, Backend)
             return self._backends, value.name, value, f"backend {value.name!r}", value.name
         if hook == "cnnrt_exporters":
+            from cnnrt.exporter import Exporter
+
             _expect(hook, value, Exporter)
             return self._exporters, value.name, value, f"exporter {value.name!r}", value.name
         if hook == "cnnrt_meters":
+            from cnnrt.meter import Meter
+
             _expect(hook, value, Meter)
             return self._meters, value.name, value, f"meter {value.name!r}", value.name
+        from cnnrt.importer import Importer
+
         _expect(hook, value, Importer)
         return self._importers, value.name, value, f"importer {value.name!r}", value.name
 

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from cnnrt.backend import Backend, BufferSpec, Device, Segment
 from cnnrt.hardware import detect_hardware
-from cnnrt_backend_threaded.code_key import compiler_version
 from cnnrt_backend_threaded.target import Machine, host_machine
 
 if TYPE_CHECKING:
@@ -28,6 +27,8 @@ class ThreadedBackend(Backend):
 
     def devices(self) -> Sequence[Device]:
         """Return the processor; without llvmlite it cannot be used, and says so."""
+        from cnnrt_backend_threaded.code_key import compiler_version  # here: asked of this backend alone
+
         processor = detect_hardware().processor
         try:
             if find_spec("llvmlite") is None:  # not imported: what was compiled earlier runs without it

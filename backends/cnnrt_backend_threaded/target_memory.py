@@ -14,7 +14,6 @@ import attrs
 
 from cnnrt.cache_folder import cache_folder
 from cnnrt.cached_file import read_cached, write_cached
-from cnnrt_backend_threaded.code_key import compiler_version
 from cnnrt_backend_threaded.processor_target import Target
 
 _CHANGING = re.compile(r"^(processor|cpu MHz|bogomips|core id|apicid|initial apicid|physical id)\b.*$", re.M | re.I)
@@ -49,6 +48,8 @@ def remember_target(target: Target) -> Target:
 
 def _place() -> Path | None:
     import hashlib  # here: OpenSSL takes megabytes
+
+    from cnnrt_backend_threaded.code_key import compiler_version
 
     processor = describe_processor()
     folder = cache_folder("code") if processor else None

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import resource
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -100,3 +102,49 @@ def test_a_refusal_is_told_and_takes_nothing(large: Path) -> None:
 def test_a_process_that_dies_is_an_error_that_says_what_it_said(large: Path) -> None:
     with pytest.raises(CnnrtError, match=r"died: exit code 1: (.|\n)*no_such_option"):
         grown(large, no_such_option=1)
+
+
+@pytest.mark.parametrize("mode", ["sequential", "threaded"])
+@pytest.mark.parametrize("ceiling", [32, 16])
+def test_a_ceiling_is_kept_and_changes_no_result(
+    large: Path, mode: str, ceiling: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if mode == "threaded":
+        pytest.importorskip("llvmlite", reason="the threaded backend needs llvmlite")
+        monkeypatch.delenv("CNNRT_PLUGINS_BLOCK", raising=False)
+    growth = grown(large, execution_mode=mode, allocated_ram=ceiling)
+    assert not growth.refused
+    assert growth.planned["streamed"] >= 36.6 * MIB - ceiling * MIB
+    assert growth.planned["peak"] <= ceiling * MIB
+    assert growth.peak <= ceiling * MIB + SPARE
+    pinned = Net(large, execution_mode="sequential").compute(values((2, 3, 64, 64)))
+    if mode == "sequential":
+        assert growth.checksum == zlib.crc32(pinned.tobytes())
+
+
+def test_what_cannot_be_kept_is_refused_before_anything_large_is_allocated(large: Path) -> None:
+    growth = grown(large, items=64, allocated_ram=1)
+    assert "allocated_ram" in growth.refused
+    assert growth.peak < SPARE
+
+
+def limit_of_data(nbytes: int) -> Callable[[int], None]:
+    """Return what lets a process have so many bytes more of writable memory than it has."""
+
+    def limit(process: int) -> None:
+        (held,) = re.findall(r"VmData:\s+(\d+) kB", Path(f"/proc/{process}/status").read_text(encoding="utf-8"))
+        most = (int(held) << 10) + nbytes
+        resource.prlimit(process, resource.RLIMIT_DATA, (most, most))
+
+    return limit
+
+
+@pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="this system puts no process under a limit from outside")
+def test_inside_a_real_limit_of_memory_a_network_that_keeps_its_ceiling_survives(large: Path, one_item: Growth) -> None:
+    ceiling = 16
+    stack = 8 * MIB  # of the thread that reads ahead: address space, of which next to nothing is used
+    under = grown(large, items=1, limit=limit_of_data(ceiling * MIB + SPARE + stack), allocated_ram=ceiling)
+    assert not under.refused
+    assert under.checksum == one_item.checksum
+    without = grown(large, items=1, limit=limit_of_data(ceiling * MIB + SPARE + stack))
+    assert "memory" in without.refused, "the limit is real"
