@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from cnnrt import CnnrtError, Net
+from cnnrt.control_groups import read_group_limits
 from cnnrt.errors import InputError, MemoryCeilingError, ParameterFileError
 from core_suite.small_networks import filters, images, write_network, write_text
 from netfile_spec import layer, write_parameters
@@ -164,3 +165,33 @@ def test_damaged_weights_are_an_error_of_the_file_and_not_of_the_kernel(path: Pa
 def test_a_ceiling_beyond_any_machine_is_none(tmp_path: Path, ceiling: str) -> None:
     net = Net(write_text(tmp_path, f'allocated_ram: {ceiling}\nlayer {{ type: "ReLU" name: "r" }}'))
     assert net.plan_for((1, 1, 4, 4)).memory.ceiling is None
+
+
+GROUP_TREES = {
+    "version 1": {
+        "proc/self/cgroup": "4:memory:/job\n",
+        "proc/self/mountinfo": "29 23 0:26 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory\n",
+        "sys/fs/cgroup/memory/job/memory.limit_in_bytes": f"{80 * MIB}\n",
+    },
+    "version 2": {
+        "proc/self/cgroup": "0::/job\n",
+        "proc/self/mountinfo": "29 23 0:26 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n",
+        "sys/fs/cgroup/job/memory.max": f"{80 * MIB}\n",
+    },
+}
+
+
+@pytest.mark.parametrize("version", GROUP_TREES)
+def test_what_a_container_does_not_have_is_refused_as_what_the_machine_does_not_have(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: str
+) -> None:
+    for name, text in GROUP_TREES[version].items():
+        file = tmp_path / "system" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text, encoding="utf-8")
+    monkeypatch.setattr("cnnrt.memory_plan.read_group_limits", lambda: read_group_limits(tmp_path / "system"))
+    blocks = "\n".join(f'layer {{ type: "LRN" name: "n{i}" }}' for i in range(3))
+    net = Net(write_text(tmp_path, blocks))
+    assert 40 * MIB < net.plan_for((1, 8, 1024, 640)).memory.peak < 80 * MIB
+    with pytest.raises(CnnrtError, match=r"needs 1\d\d MiB, the machine has 80 MiB for this group of processes"):
+        net.plan_for((2, 8, 1024, 640))
