@@ -2,7 +2,7 @@
 
     python -m benchmarks.memory curve [NETWORK ...] [--batch 1 16] [--modes ...] [--ceilings 512 256 ...] [--json FILE]
     python -m benchmarks.memory figure7 [NETWORK ...] [--engines ...] [--json FILE]
-    python -m benchmarks.memory draw FILE.json PICTURE.svg     the curve of time against ceiling
+    python -m benchmarks.memory draw PICTURE.svg FILE.json...  the curve of time against ceiling
 
 `curve`: each figure is of a process of its own, measured from outside (`cnnrt/memory_trial.py`): by how much its
 high-water mark rises above that of the same process after a network of one layer, and the median time of its calls.
@@ -81,7 +81,7 @@ def point(name: str, mode: str, batch: int, ceiling: int | None, growth: Growth)
 
 
 def curve(arguments: argparse.Namespace) -> list[Point]:
-    """Measure and print all points; keep them after each network."""
+    """Measure and print all points."""
     found: list[Point] = []
     print(f"{machine_line()}\n\nMiB of the process beyond a network of one layer; median ms of a call\n")
     heads = ("ceiling", "peak", "planned", "streamed", "ms", "times")
@@ -99,8 +99,8 @@ def curve(arguments: argparse.Namespace) -> list[Point]:
                         found.append(point(name, mode, batch, ceiling, measure_growth(trial)))
                         free = free or found[-1].ms
                         show(found[-1], free)
-        if arguments.json:
-            write_record(arguments.json, "memory-curve", _told(arguments), found)
+                        if arguments.json:  # after each point: they take long, and may be interrupted
+                            write_record(arguments.json, "memory-curve", _told(arguments), found)
     return found
 
 
@@ -159,9 +159,10 @@ def _size(folder: Path) -> float:
     return sum(file.stat().st_size for file in folder.iterdir()) / MIB
 
 
-def draw(record: Path, file: Path) -> None:
-    """Draw the curves of a record: time against ceiling, as a multiple of that without one."""
-    points = [Point(**found) for found in json.loads(record.read_text(encoding="utf-8"))["results"]]
+def draw(file: Path, records: Sequence[Path]) -> None:
+    """Draw the curves of records: time against ceiling, as a multiple of that without one."""
+    read = [json.loads(record.read_text(encoding="utf-8")) for record in records]
+    points = [Point(**found) for record in read for found in record["results"]]
     lines: dict[str, list[tuple[float, float]]] = {}
     for p in points:
         free = next(
@@ -194,9 +195,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
             command.add_argument("--engines", nargs="+", default=list(FIGURE7_ENGINES))
             command.add_argument("--threads", type=int, default=2)
     drawing = commands.add_parser("draw")
-    drawing.add_argument("record", type=Path)
     drawing.add_argument("file", type=Path)
-    drawing.set_defaults(function=lambda told: draw(told.record, told.file))
+    drawing.add_argument("records", type=Path, nargs="+")
+    drawing.set_defaults(function=lambda told: draw(told.file, told.records))
     told = parser.parse_args(arguments)
     told.function(told)
 

@@ -126,7 +126,7 @@ def test_time_and_memory_under_ceilings_are_measured_and_drawn(repository: Path,
         assert p["ms"] > 0
         assert p["checksum"] == points[0]["checksum"]
     assert text.count("\nlenet") == 3
-    run(repository, "memory", "draw", tmp_path / "memory.json", tmp_path / "memory.svg")
+    run(repository, "memory", "draw", tmp_path / "memory.svg", tmp_path / "memory.json")
     drawn = ElementTree.parse(tmp_path / "memory.svg").getroot()
     (line,) = drawn.iter("{http://www.w3.org/2000/svg}polyline")
     assert len(line.get("points", "").split()) == 2
