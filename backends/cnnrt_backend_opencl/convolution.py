@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Mapping
 
@@ -54,12 +55,18 @@ def result_buffers(call: LayerCall) -> tuple[Input | Output, ...]:
 
 
 def panels(matrix: Array, groups: int, width: int) -> Array:
-    """Return rows of weights, (groups * outputs, depth), as [group][panel][depth][width], filled up with zeros."""
-    outputs, depth = len(matrix) // groups, matrix.shape[1]
+    """Return rows of weights, (groups * outputs, ...), as [group][panel][depth][width], filled up with zeros.
+
+    Panel by panel, so that no second copy of all weights is made.
+    """
+    outputs, depth = len(matrix) // groups, math.prod(matrix.shape[1:])
     count = -(-outputs // width)
-    whole = np.zeros((groups, count * width, depth), np.float32)
-    whole[:, :outputs] = matrix.reshape(groups, outputs, depth)
-    return np.ascontiguousarray(whole.reshape(groups, count, width, depth).transpose(0, 1, 3, 2))
+    packed = np.zeros((groups, count, depth, width), np.float32)
+    for group, panel in itertools.product(range(groups), range(count)):
+        first = panel * width
+        rows = matrix[group * outputs + first : group * outputs + min(first + width, outputs)]
+        packed[group, panel, :, : len(rows)] = rows.reshape(len(rows), depth).T
+    return packed
 
 
 def biases_of(weights: Mapping[str, Array], outputs: int, groups: int, width: int, zeros: int = 0) -> Array:

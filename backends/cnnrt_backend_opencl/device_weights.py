@@ -1,24 +1,26 @@
-"""Packed weights on a device: copied there at their first use, and no longer kept by the host."""
+"""Packed weights on a device: copied there as soon as it is clear to which, and no longer kept by the host."""
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from cnnrt.backend import Packed
 from cnnrt.errors import DeviceLostError
 from cnnrt.layer import Array
-
-if TYPE_CHECKING:
-    from cnnrt_backend_opencl.driver import Handle
-    from cnnrt_backend_opencl.session import Session
+from cnnrt_backend_opencl.driver import Handle
+from cnnrt_backend_opencl.session import Session, only_session
 
 
 class DeviceWeights:
-    """Arrays that move to a device. Other sessions get them from the first, as long as that lives."""
+    """Arrays that move to a device. Other sessions get them from the first, as long as that lives.
+
+    Where one device is in use, they move at once, so that no more than one layer's weights are there twice while a
+    network is loaded.
+    """
 
     def __init__(self, packed: Packed) -> None:
         arrays: Sequence[Array] = tuple(packed.values()) if isinstance(packed, Mapping) else tuple(packed)
@@ -26,6 +28,10 @@ class DeviceWeights:
         self._forms = [(a.shape, a.dtype) for a in self._arrays]
         self._buffers: dict[Session, tuple[Handle, ...]] = {}
         self._lock = threading.Lock()
+        session = only_session()
+        if session is not None:
+            with contextlib.suppress(DeviceLostError):  # told where they are used
+                self.on(session)
 
     def on(self, session: Session) -> tuple[Handle, ...]:
         """Return the buffers in a session; None stands for an array without values.

@@ -48,13 +48,15 @@ def image_of(call: LayerCall) -> Shape:
     return shape[1:] if cast("FullyConnected", call.layer).axis % 4 == 1 else ()
 
 
+def in_order(call: LayerCall, weight: Array) -> Array:
+    """Return a view of weights (outputs, ...) with the features in the order in which they lie in memory."""
+    image = image_of(call)
+    return weight.reshape(len(weight), *image).transpose(0, 2, 3, 1) if image else weight
+
+
 def features_last(call: LayerCall, weight: Array) -> Array:
     """Return weights (outputs, features) with the features in the order in which they lie in memory."""
-    image = image_of(call)
-    if not image:
-        return np.ascontiguousarray(weight, np.float32)
-    ordered = weight.reshape(len(weight), *image).transpose(0, 2, 3, 1)
-    return np.ascontiguousarray(ordered, np.float32).reshape(len(weight), -1)
+    return np.ascontiguousarray(in_order(call, weight), np.float32).reshape(len(weight), -1)
 
 
 def product_geometry(call: LayerCall) -> ConvolutionGeometry:

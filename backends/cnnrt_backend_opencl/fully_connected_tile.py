@@ -11,7 +11,7 @@ from cnnrt.layer_call import LayerCall
 from cnnrt_backend_opencl.convolution import biases_of, panels
 from cnnrt_backend_opencl.cost_model import product_seconds, values_per_second
 from cnnrt_backend_opencl.folding import folded_defines
-from cnnrt_backend_opencl.fully_connected import FullyConnectedKernel, features_last, image_of
+from cnnrt_backend_opencl.fully_connected import FullyConnectedKernel, image_of, in_order
 from cnnrt_backend_opencl.kernel import Input, Launch, Output, Weight
 from cnnrt_backend_opencl.limits import limits_of
 from cnnrt_backend_opencl.sources import Defines
@@ -69,7 +69,7 @@ class TileFullyConnected(FullyConnectedKernel):
     def pack(self, call: LayerCall, weights: Mapping[str, Array]) -> Packed:
         """Return panels [panel][feature][output], and biases."""
         panel = self._panel(call)
-        matrix = features_last(call, weights["weight"])
+        matrix = in_order(call, weights["weight"])
         return panels(matrix, 1, panel), biases_of(weights, len(matrix), 1, panel)
 
     def defines(self, call: LayerCall, device: Device) -> Mapping[str, Defines]:

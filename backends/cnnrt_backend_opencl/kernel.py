@@ -129,6 +129,10 @@ class OpenCLKernel(Kernel):
     def launches(self, call: LayerCall, device: Device) -> Sequence[Launch]:
         """Return what is run, in order; those of no work-items are left out."""
 
+    def packing_bytes(self, call: LayerCall, slices: int) -> int:
+        """Return the bytes of a second copy: of the weights while they are packed, then of what is packed."""
+        return max(sum(t.nbytes for t in call.weights.values()), self.packed_bytes(call))
+
     def pack_stored(self, call: LayerCall, stored: StoredWeights) -> Packed:
         """Return the packed weights on their way to the device."""
         return DeviceWeights(self.pack(call, stored.load()))

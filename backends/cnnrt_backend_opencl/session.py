@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Mapping
+from weakref import WeakSet
 
 import numpy as np
 
@@ -15,6 +16,14 @@ from cnnrt_backend_opencl.driver import BOTH, Driver, Handle
 from cnnrt_backend_opencl.failures import OpenCLFailure
 from cnnrt_backend_opencl.limits import OpenCLDevice
 from cnnrt_backend_opencl.sources import Defines, options_text
+
+_alive: WeakSet[Session] = WeakSet()
+
+
+def only_session() -> Session | None:
+    """Return the session that is in use in this process; None where there is none, or several are."""
+    usable = [session for session in list(_alive) if session.usable]
+    return usable[0] if len(usable) == 1 else None
 
 
 class Session:
@@ -35,6 +44,12 @@ class Session:
         self._lock = threading.Lock()
         self._process = os.getpid()
         self._try()
+        _alive.add(self)
+
+    @property
+    def usable(self) -> bool:
+        """Whether it was not lost, nor left behind in another process."""
+        return not self.lost and self._process == os.getpid()
 
     def check(self) -> None:
         """Raise DeviceLostError where nothing of this session can be used any more."""
