@@ -23,6 +23,7 @@ NEEDS = {
     "mnn": "MNN",
     "opencv": "opencv-python-headless",
     "torch": "torch onnx",
+    "tinygrad": "tinygrad onnx",
 }
 """What pip installs for each peer."""
 
@@ -137,6 +138,23 @@ def load_torch(folder: Path, shape: tuple[int, ...], threads: int, mode: str) ->
     return compute
 
 
+def load_tinygrad(folder: Path, shape: tuple[int, ...], threads: int, mode: str) -> Compute:
+    """Return the network in tinygrad, captured by its JIT; `mode` is its device, as in "tinygrad:CL" (OpenCL)."""
+    import os
+
+    os.environ.setdefault("DEV", mode or "CPU")
+    from tinygrad import Tensor, TinyJit
+    from tinygrad.nn.onnx import OnnxRunner
+
+    network = OnnxRunner(str(folder / "net.onnx"))
+
+    @TinyJit
+    def captured(x: Any) -> Any:
+        return next(iter(network({"data": x}).values())).realize()
+
+    return lambda x: captured(Tensor(x).realize()).numpy()
+
+
 LOADERS = {
     "cnnrt": load_cnnrt,
     "onnxruntime": load_onnxruntime,
@@ -144,6 +162,7 @@ LOADERS = {
     "mnn": load_mnn,
     "opencv": load_opencv,
     "torch": load_torch,
+    "tinygrad": load_tinygrad,
 }
 
 

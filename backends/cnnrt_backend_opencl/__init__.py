@@ -3,7 +3,9 @@
 A kernel is a class in a file of its own and a `.cl` file in `kernels/`, named in `kernel_list.py`. To write one:
 
 - The `.cl` file compiles alone: a header says what it computes, which sizes it assumes and what each `-D` means, with a
-  default for each. It reads and writes buffers that are aligned to a float only (vloadn, vstoren).
+  default for each. It reads and writes buffers that are aligned to a float only: by vloadn and vstoren, or, where a
+  compiler does not inline those (PoCL), by a vector type with a smaller alignment. Functions must take such buffers as
+  float *, since compilers take an argument of that type for aligned all the same.
 - The class derives from `OpenCLKernel` (`kernel.py`): `source` names the file, `defines(call, device)` gives the
   definitions, `launches(call, device)` what to run: function, global and local size, arguments (`Input`, `Output`,
   `Weight`, `Workspace`, `Local`, or a number: int is int, float is float). `pack(call, weights)` returns the weights as

@@ -35,6 +35,6 @@ def pixel_launch(call: LayerCall, device: Device) -> PixelLaunch:
     limits = limits_of(device)
     vectors = channels // lanes_for(channels, device) if channels else 0
     columns = max(1, width) if limits.cpu else 1
-    group = flat_group(limits, max(1, min(64, vectors)))
+    group = 1 if limits.cpu else flat_group(limits, max(1, min(64, vectors)))
     rows = images * height
     return PixelLaunch((in_groups(vectors, group), -(-width // columns), rows), (group, 1, 1), columns, rows)

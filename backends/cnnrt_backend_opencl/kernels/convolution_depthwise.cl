@@ -28,10 +28,10 @@
 #endif
 typedef FLOATS UNALIGNED __attribute__((aligned(4))); // images may begin at any float of a buffer
 
-__kernel void depthwise(__global const UNALIGNED *restrict x, __global const FLOATS *restrict weights,
-                        __global const FLOATS *restrict biases, __global UNALIGNED *restrict y,
+__kernel void depthwise(__global const float *restrict x, __global const FLOATS *restrict weights,
+                        __global const FLOATS *restrict biases, __global float *restrict y,
 #ifdef ADDED
-                        __global const UNALIGNED *restrict added,
+                        __global const float *restrict added,
 #endif
                         const int rows, const int run, const int channels, const int height, const int width,
                         const int out_height, const int out_width, const int kernel_rows, const int kernel_columns,
@@ -50,7 +50,8 @@ __kernel void depthwise(__global const UNALIGNED *restrict x, __global const FLO
         for (int r = 0; r < kernel_rows; r++) {
             const int at_row = a + r * dilation_rows;
             if (at_row < 0 || at_row >= height) continue;
-            __global const UNALIGNED *line = x + (image * height + at_row) * (width * vectors) + vector;
+            __global const UNALIGNED *line =
+                (__global const UNALIGNED *)x + (image * height + at_row) * (width * vectors) + vector;
 #ifdef KERNEL_COLUMNS
 #pragma unroll
 #endif
@@ -62,8 +63,8 @@ __kernel void depthwise(__global const UNALIGNED *restrict x, __global const FLO
         }
         const int place = (row * out_width + column) * vectors + vector;
 #ifdef ADDED
-        sum += added[place];
+        sum += ((__global const UNALIGNED *)added)[place];
 #endif
-        y[place] = FOLDED(sum);
+        ((__global UNALIGNED *)y)[place] = FOLDED(sum);
     }
 }

@@ -32,7 +32,7 @@
 typedef FLOATS UNALIGNED __attribute__((aligned(4))); // values may begin at any float of a buffer
 
 __kernel __attribute__((reqd_work_group_size(WORKERS, 1, 1))) void rows(
-    __global const UNALIGNED *restrict x, __global const FLOATS *restrict weights,
+    __global const float *restrict x, __global const FLOATS *restrict weights,
     __global const float *restrict biases, __global float *restrict y, const int images, const int features,
     const int outputs) {
     __local float sums[WORKERS][ROWS * IMAGES + 1];
@@ -50,7 +50,8 @@ __kernel __attribute__((reqd_work_group_size(WORKERS, 1, 1))) void rows(
             u[o] = weights[(first_output + o < outputs ? first_output + o : outputs - 1) * vectors + k];
 #pragma unroll
         for (int i = 0; i < IMAGES; i++) {
-            const FLOATS value = x[(first_image + i < images ? first_image + i : images - 1) * vectors + k];
+            const int image = first_image + i < images ? first_image + i : images - 1;
+            const FLOATS value = ((__global const UNALIGNED *)x)[image * vectors + k];
 #pragma unroll
             for (int o = 0; o < ROWS; o++) sum[i][o] = value * u[o] + sum[i][o];
         }

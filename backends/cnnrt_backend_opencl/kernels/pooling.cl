@@ -32,7 +32,7 @@ typedef FLOATS UNALIGNED __attribute__((aligned(4))); // images may begin at any
 
 static int within(int value, int least, int most) { return value < least ? least : value > most ? most : value; }
 
-__kernel void windows(__global const UNALIGNED *restrict x, __global UNALIGNED *restrict y, const int rows,
+__kernel void windows(__global const float *restrict x, __global float *restrict y, const int rows,
                       const int run, const int channels, const int height, const int out_height, const int kernel_rows,
                       const int stride_rows, const int top, const int bottom, const int width, const int out_width,
                       const int kernel_columns, const int stride_columns, const int left, const int right) {
@@ -41,7 +41,8 @@ __kernel void windows(__global const UNALIGNED *restrict x, __global UNALIGNED *
     if (vector >= vectors || row >= rows) return;
     const int start_row = row % out_height * stride_rows - top;
     const int first_row = within(start_row, 0, height), end_row = within(start_row + kernel_rows, 0, height);
-    __global const UNALIGNED *image = x + row / out_height * (height * width * vectors) + vector;
+    __global const UNALIGNED *image =
+        (__global const UNALIGNED *)x + row / out_height * (height * width * vectors) + vector;
     for (int i = 0; i < run; i++) {
         const int column = (int)get_global_id(1) * run + i;
         if (column >= out_width) return;
@@ -69,6 +70,6 @@ __kernel void windows(__global const UNALIGNED *restrict x, __global UNALIGNED *
                 result = ((value > result) | (value != value)) ? value : result;
             }
 #endif
-        y[(row * out_width + column) * vectors + vector] = FOLDED(result);
+        ((__global UNALIGNED *)y)[(row * out_width + column) * vectors + vector] = FOLDED(result);
     }
 }
