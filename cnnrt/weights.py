@@ -161,7 +161,7 @@ def weight_source(path: Path, expected: Iterable[Any], layer_type: str) -> Weigh
     specs = tuple(expected)
     with open_parameters(path) as file:
         found = [(t.name, StoredTensor(i, tuple(t.shape))) for i, t in enumerate(file.tensors)]
-        decoding = sum(t.nbytes for i, t in enumerate(file.tensors) if not file.parts(i).raw)
+        decoding = sum(t.nbytes for i, t in enumerate(file.tensors) if not file.parts(i).bounded)
         if file.layout == "cnndroid":  # the layout has no names: the order is the meaning
             found = [(spec.name, tensor) for spec, (_, tensor) in zip(specs, found, strict=False)] + [
                 (f"number {i + 1}", tensor) for i, (_, tensor) in enumerate(found) if i >= len(specs)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,7 @@ from numpy.typing import NDArray
 
 from netfile_spec.errors import ParameterFileError
 from netfile_spec.parameters.nested_list import MAX_DEPTH, MAX_OBJECTS, decode_list, locate_lists, scan_lists
-from netfile_spec.parameters.parameter_file import ParameterFile, TensorInfo
+from netfile_spec.parameters.parameter_file import ParameterFile, TensorInfo, TensorParts, WholeTensor
 from netfile_spec.parameters.regular_file import RegularFile, damage
 from netfile_spec.parameters.uniform_list import FLOAT32, UniformList
 from netfile_spec.parameters.written_beside import written_beside
@@ -27,6 +29,18 @@ class CnndroidParameterFile(ParameterFile):
         if not self._lists:
             raise damage(file.path, "the file is empty; expected weights, then biases")
         super().__init__(file.path, file.stamp, tuple(map(_info, range(MAX_OBJECTS), [n.shape for n in self._lists])))
+
+    def parts(self, index_or_name: int | str, *, verify: bool = True) -> TensorParts:
+        """Return one tensor to be read in parts, a block at a time where all of its numbers are stored alike."""
+        index = self._find(index_or_name)
+        found = self._lists[index]
+        if found.uniform is None or not math.prod(found.shape):
+            return WholeTensor(self, index)
+        return UniformParts(self, index, found.uniform, found.offset)
+
+    def opened(self) -> AbstractContextManager[RegularFile]:
+        """Give the file, open for reading."""
+        return self._open()
 
     def _fill(self, file: RegularFile, index: int, out: NDArray[Any] | None, verify: bool) -> None:
         found = self._lists[index]
@@ -51,6 +65,42 @@ class CnndroidParameterFile(ParameterFile):
             "a file in CNNdroid's layout cannot be mapped, its numbers are packed; write it in the "
             'cnnrt layout, write_parameters(path, read_parameters(old), layout="cnnrt")',
         )
+
+
+class UniformParts(TensorParts):
+    """A tensor of which every number takes the same bytes: parts are decoded where they lie, a block at a time."""
+
+    bounded = True
+
+    def __init__(self, file: CnndroidParameterFile, index: int, uniform: UniformList, offset: int) -> None:
+        self.size = math.prod(file.tensors[index].shape)
+        self._file = file
+        self._uniform = uniform
+        self._offset = offset
+        self._whole = WholeTensor(file, index)
+        self._mixed = False
+
+    def read(self, first: int, out: NDArray[np.float32]) -> None:
+        """Decode the items that hold the values; the tensor as a whole where it turns out to be a mixture."""
+        if not 0 <= first <= first + out.size <= self.size:
+            raise IndexError(f"values {first} to {first + out.size} of {self.size}")
+        if not out.size:
+            return
+        each = self._uniform.item_values
+        start, end = first // each, -(-(first + out.size) // each)
+        aligned = start * each == first and end * each == first + out.size
+        values = out if aligned else np.empty((end - start) * each, np.float32)
+        if not self._mixed:
+            with self._file.opened() as file:
+                self._mixed = not self._uniform.decode_items(file, self._offset, start, values)
+        if self._mixed:
+            self._whole.read(first, out)
+        elif not aligned:
+            out[...] = values[first - start * each :][: out.size]
+
+    def finish(self) -> None:
+        """Let go of the tensor; numbers are checked as they are decoded."""
+        self._whole.finish()
 
 
 def write_cnndroid(path: Path, tensors: Mapping[str, NDArray[Any]], *, flat: bool = True) -> None:

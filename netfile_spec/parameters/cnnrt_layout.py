@@ -27,6 +27,7 @@ class StoredParts(TensorParts):
     """A float32 tensor of a file in cnnrt's layout."""
 
     raw = True
+    bounded = True
 
     def __init__(
         self, opened: Callable[[], AbstractContextManager[RegularFile]], stored: StoredTensor, verify: bool

@@ -33,11 +33,13 @@ class TensorInfo:
 class TensorParts(ABC):
     """A tensor that is read in parts. `size`: its values; they count in C order from 0.
 
-    `raw`: whether parts are read straight from the file, so that nothing but them takes memory.
+    `raw`: whether parts are read straight from the file, so that nothing but them takes memory; `bounded`: whether at
+    most a block of the file does beside them.
     """
 
     size: int
     raw: ClassVar[bool] = False
+    bounded: ClassVar[bool] = False
 
     @abstractmethod
     def read(self, first: int, out: NDArray[np.float32]) -> None:

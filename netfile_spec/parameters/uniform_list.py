@@ -98,6 +98,39 @@ class UniformList:
             first += piece
         return True
 
+    @property
+    def item_values(self) -> int:
+        """Numbers of an item: `decode_items` reads whole ones."""
+        return math.prod(self.shape[self.item_level :])
+
+    def decode_items(self, source: Source, offset: int, first: int, out: NDArray[np.float32]) -> bool:
+        """Decode the items from number `first` on, as many as fill `out` (flat), of the lists at `offset`.
+
+        False where they are stored otherwise; see `decode`.
+        """
+        items = out.reshape(-1, *self.shape[self.item_level :])
+        outer = self.shape[: self.item_level]
+        size = self.sizes[self.item_level]
+        done = 0
+        while done < len(items):
+            index = [int(i) for i in np.unravel_index(first + done, outer)] if outer else []
+            place = offset + sum(len(self.headers[n]) + i * self.sizes[n + 1] for n, i in enumerate(index))
+            # Headers of the lists that begin here lie before it.
+            begun = next((n for n in range(len(index)) if not any(index[n:])), len(index))
+            headers = b"".join(self.headers[begun : self.item_level])
+            count = min(outer[-1] - index[-1], BLOCK // size, len(items) - done) if outer else 1
+            raw = np.empty(len(headers) + count * size, _BYTE)
+            source.read_into(place - len(headers), raw)
+            block = raw[len(headers) :]
+            if raw[: len(headers)].tobytes() != headers:
+                return False
+            if not all((view == expected).all() for view, expected in self._frame(block, count)):
+                return False
+            if not _copied(self._numbers(block, count), items[done : done + count]):
+                return False
+            done += count
+        return True
+
     def encode(self, array: NDArray[np.float32]) -> Iterator[bytes | NDArray[np.uint8]]:
         """Yield, block by block, the bytes of the lists that hold `array` (of this shape)."""
         items = self._items(array)

@@ -7,6 +7,7 @@ import threading
 import zlib
 from pathlib import Path
 
+import msgpack
 import numpy as np
 import pytest
 from hypothesis import given
@@ -98,3 +99,42 @@ def test_a_file_that_is_replaced_meanwhile_is_noticed(tmp_path: Path) -> None:
     write_parameters(path, {"weight": VALUES[:1]})
     with pytest.raises(ParameterFileError, match="changed or replaced"):
         parts.read(100, np.empty(100, np.float32))
+
+
+@given(
+    st.lists(st.integers(1, 40), min_size=1, max_size=4),
+    st.booleans(),
+    st.integers(20, 3000),
+    st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1)), min_size=1, max_size=6),
+)
+def test_parts_of_cnndroids_lists_are_decoded_where_they_lie(
+    tmp_path_factory: pytest.TempPathFactory,
+    shape: list[int],
+    double: bool,
+    block: int,
+    spans: list[tuple[float, float]],
+) -> None:
+    values = np.random.default_rng(1).standard_normal(shape).astype(np.float32)
+    path = tmp_path_factory.mktemp("lists") / "tensor.msg"
+    path.write_bytes(msgpack.packb(values.tolist(), use_single_float=not double))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("netfile_spec.parameters.uniform_list.BLOCK", block)
+        parts = open_parameters(path).parts(0)
+        assert parts.bounded
+        for ends in spans:
+            first, last = (int(end * values.size) for end in sorted(ends))
+            out = np.empty(last - first, np.float32)
+            parts.read(first, out)
+            assert np.array_equal(out, values.reshape(-1)[first:last])
+
+
+def test_a_mixture_of_numbers_is_decoded_as_a_whole(tmp_path: Path) -> None:
+    values = [[0.5] * 9000, [0.25] * 8999 + [2]]
+    path = tmp_path / "mixed.msg"
+    path.write_bytes(msgpack.packb(values, use_single_float=True))
+    parts = open_parameters(path).parts(0)
+    out = np.empty(9000, np.float32)
+    for row in (0, 1, 0):
+        parts.read(9000 * row, out)
+        assert np.array_equal(out, np.array(values[row], np.float32))
+    parts.finish()
