@@ -142,6 +142,12 @@ def _check_parameters(netfile: NetFile, folder: Path, found: ModelCheck, *, grap
         f"{scaled(count)} in {plural(len(places), 'file')}, {size(nbytes)}, layout {listed}; every byte verified"
     )
     found.facts["parameters"] = described if places else "none"
+    if "cnndroid" in layouts:
+        found.notes.append(
+            "CNNdroid's layout is decoded number by number; cnnrt's loads faster, and under allocated_ram it is read "
+            "for each call as it is. To convert a file: from netfile_spec import read_parameters, write_parameters; "
+            'write_parameters(file, dict(zip(("weight", "bias"), read_parameters(file).values())))'
+        )
 
 
 def _check_inputs(netfile: NetFile, folder: Path, found: ModelCheck) -> None:

@@ -6,7 +6,9 @@ from pathlib import Path
 
 from cli_suite.command import answer, complaint, json_answer, run_cnnrt
 from cli_suite.small_model import SHAPE, write_small_model
-from netfile_spec import InputBlock
+from cnnrt import Net
+from core_suite.small_networks import filters, images, write_network
+from netfile_spec import InputBlock, layer, open_parameters, write_parameters
 
 
 def flip_a_bit(path: Path) -> None:
@@ -88,3 +90,19 @@ def test_a_good_model_as_json(tmp_path: Path) -> None:
     found = json_answer("check", write_small_model(tmp_path))
     assert found["good"] is True
     assert found["problems"] == []
+
+
+def test_cnndroids_layout_is_advised_to_be_converted_and_the_advice_works(tmp_path: Path) -> None:
+    layers = [layer("Convolution", "conv", pad=1), layer("FullyConnected", "fc")]
+    parameters = {"conv": filters(1, 4, 2, 3, 3), "fc": filters(2, 5, 144)}
+    netfile = write_network(tmp_path, layers, parameters, inputs=[InputBlock("data", (2, 6, 6))])
+    for name, tensors in parameters.items():
+        write_parameters(tmp_path / f"{name}.msg", tensors, layout="cnndroid")
+    x = images(2, 2, 6, 6)
+    before = Net(netfile).compute(x)
+    (note,) = json_answer("check", netfile, "--json")["notes"]
+    for name in parameters:
+        exec(note.partition("To convert a file: ")[2], {"file": tmp_path / f"{name}.msg"})
+    assert open_parameters(tmp_path / "fc.msg").layout == "cnnrt"
+    assert Net(netfile).compute(x).tobytes() == before.tobytes()
+    assert json_answer("check", netfile, "--json")["notes"] == []
