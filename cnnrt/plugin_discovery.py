@@ -9,6 +9,7 @@ from cnnrt.plugin_policy import refusal
 from cnnrt.plugin_registry import PluginRecord
 
 GROUP = "cnnrt.plugins"
+UNKNOWN = "(unknown distribution)"
 HOOKS_OF_KIND = {
     "layer": ("cnnrt_layers", "cnnrt_kernels"),
     "backend": ("cnnrt_backends", "cnnrt_kernels"),
@@ -30,10 +31,12 @@ def discover(entry_points: Iterable[metadata.EntryPoint]) -> list[tuple[metadata
     The same one seen twice (an editable install leaves two metadata folders) counts once.
     """
     found: dict[tuple[str, str, str], tuple[metadata.EntryPoint, PluginRecord]] = {}
+    names: dict[int, tuple[str, str]] = {}  # each is read from a file, with all that it says
     for point in sorted(entry_points, key=lambda p: (p.name, p.value)):
-        distribution = point.dist.name if point.dist else "(unknown distribution)"
+        if id(point.dist) not in names:
+            names[id(point.dist)] = (point.dist.name, point.dist.version) if point.dist else (UNKNOWN, "")
+        distribution, version = names[id(point.dist)]
         kind, _, short = point.name.partition(".")
-        version = point.dist.version if point.dist else ""
         record = PluginRecord(short or point.name, kind, point.value, distribution, version)
         if kind not in HOOKS_OF_KIND or not short:
             kinds = ", ".join(f"{k}.NAME" for k in HOOKS_OF_KIND)
