@@ -18,7 +18,8 @@ import attrs
 import numpy as np
 
 from cnnrt.backend import Backend, BufferSpec, Device, Kernel, Segment
-from cnnrt.errors import DeviceLostError
+from cnnrt.caller_warning import warn_caller
+from cnnrt.errors import DeviceLostError, KernelWarning, PlacementError
 from cnnrt.kernel_trial import make_trial, random_arrays
 from cnnrt.layer import Array, Part, Place, Shape
 from cnnrt.layer_call import LayerCall
@@ -90,6 +91,14 @@ def unverified(segments: Iterable[Segment], store: Store) -> bool:
         for segment in segments
         for step in segment.steps
     )
+
+
+def report(faults: Sequence[Fault], *, strict: bool) -> None:
+    """Warn of kernels that compute wrongly; PlacementError where `strict` forbids doing without them."""
+    listed = "\n".join(f"    {fault}" for fault in faults)
+    if strict:
+        raise PlacementError(f"strict forbids doing without kernels that compute wrongly:\n{listed}")
+    warn_caller(f"kernels that compute wrongly are not used any more:\n{listed}", KernelWarning)
 
 
 def verify(

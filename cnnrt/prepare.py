@@ -17,12 +17,11 @@ import attrs
 
 from cnnrt.backend import Backend, Kernel, Runnable, Segment, Step, Weights
 from cnnrt.buffers import Buffers
-from cnnrt.caller_warning import warn_caller
-from cnnrt.errors import CnnrtError, KernelWarning, PlacementError
+from cnnrt.errors import CnnrtError
 from cnnrt.executor import Prepared
 from cnnrt.graph import Graph
 from cnnrt.host_segment import HostSegment
-from cnnrt.kernel_verification import verify_segments
+from cnnrt.kernel_verification import report, verify_segments
 from cnnrt.layer import Shape
 from cnnrt.placement import CORE, Placed
 from cnnrt.plan import Plan, make_rows
@@ -88,10 +87,7 @@ def plan_verified(plan: Callable[[], Planned], settings: Settings, host: PluginH
         )
         if not faults:
             return planned
-        listed = "\n".join(f"    {fault}" for fault in faults)
-        if settings.strict:
-            raise PlacementError(f"strict forbids doing without kernels that compute wrongly:\n{listed}")
-        warn_caller(f"kernels that compute wrongly are not used any more:\n{listed}", KernelWarning)
+        report(faults, strict=settings.strict)
 
 
 def compile_planned(planned: Planned, settings: Settings, weights: WeightStore, host: PluginHost) -> Prepared:

@@ -48,7 +48,7 @@ def tune_network(
     """
     room = None if settings.allocated_ram is None else int(settings.allocated_ram * MIB) - held_bytes
     seconds = settings.tuning_budget if budget is None else budget
-    note = tune(rivals, host, known, Limits(seconds, room), cache_folder("tuning"), progress)
+    note = tune(rivals, host, known, Limits(seconds, room, settings.strict), cache_folder("tuning"), progress)
     if note or any(known.record(rival.call, rival.candidates.able) for rival in rivals if rival.candidates.able):
         return note
     return "auto_tuning is on, but no kernel in use has anything to tune"

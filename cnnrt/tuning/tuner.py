@@ -18,11 +18,9 @@ from pathlib import Path
 import attrs
 
 from cnnrt.backend import Backend, Kernel
-from cnnrt.caller_warning import warn_caller
 from cnnrt.candidates import Candidate
-from cnnrt.errors import KernelWarning
 from cnnrt.kernel_trial import KernelTrial, make_trial, plain_bytes, random_arrays, trial_bytes
-from cnnrt.kernel_verification import Fault, verify
+from cnnrt.kernel_verification import Fault, report, verify
 from cnnrt.layer_call import LayerCall
 from cnnrt.passes.split_batch import JoinItems
 from cnnrt.placement import Competition
@@ -51,10 +49,14 @@ Progress = Callable[[int, int, str], None]
 
 @attrs.frozen
 class Limits:
-    """What measuring may take: seconds, and bytes (None: as many as the machine has)."""
+    """What measuring may take: seconds, and bytes (None: as many as the machine has).
+
+    `strict`: a kernel that computes wrongly ends it.
+    """
 
     seconds: float
     room: int | None = None
+    strict: bool = False
 
 
 @attrs.frozen
@@ -111,7 +113,8 @@ def tune(
 ) -> str:
     """Measure what is not known yet, and return a sentence where something stays unknown (empty: nothing does).
 
-    What was learned before a KeyboardInterrupt is kept.
+    What was learned before a KeyboardInterrupt is kept. PlacementError where a kernel computes wrongly and `limits` are
+    strict.
     """
     tasks = open_tasks(rivals, known)
     if not tasks:
@@ -143,7 +146,7 @@ def _measure_all(
             progress(number, len(tasks), task.name)
         now = time.perf_counter()
         share = (end - now) * task.weight / sum(t.weight for t in tasks[number:])
-        verified = _verified(task, host.backends(), known, limits.room, end)
+        verified = _verified(task, host.backends(), known, limits, end)
         # Compiling and verifying may have used up the share; what cost so much is timed all the same.
         until = min(end, max(now + share, time.perf_counter() + LEAST_TIMING))
         record = verified and _measure(verified, host.backends(), host, known, until, end)
@@ -160,21 +163,21 @@ def _measure_all(
 
 
 def _verified(
-    task: _Task, backends: Mapping[str, Backend], known: Knowledge, room: int | None, end: float
+    task: _Task, backends: Mapping[str, Backend], known: Knowledge, limits: Limits, end: float
 ) -> _Task | None:
     """Return the task without liars and without what does not fit into memory; None where the time is used up."""
-    for c in _fitting(task, room):
+    for c in _fitting(task, limits.room):
         if time.perf_counter() >= end:
             return None
-        if c.kernel.compiled and _problem(c, backends, task, known):
+        if c.kernel.compiled and _problem(c, backends, task, known, limits.strict):
             able = tuple(o for o in task.able if not known.quarantine(o.kernel, o.device))
             if not able:
                 return None
             # Perhaps with another default, and other variants that may beat it.
             return _verified(
-                attrs.evolve(task, able=able, tried=worth_trying(task.call, able)), backends, known, room, end
+                attrs.evolve(task, able=able, tried=worth_trying(task.call, able)), backends, known, limits, end
             )
-    return attrs.evolve(task, tried=tuple(_fitting(task, room)))
+    return attrs.evolve(task, tried=tuple(_fitting(task, limits.room)))
 
 
 def _measure(
@@ -224,11 +227,10 @@ def _measure(
     return Record(tuple(timed), winner_of(charged), 0, batch_of(task.call))
 
 
-def _problem(c: Candidate, backends: Mapping[str, Backend], task: _Task, known: Knowledge) -> str:
+def _problem(c: Candidate, backends: Mapping[str, Backend], task: _Task, known: Knowledge, strict: bool) -> str:
     problem = verify(c.kernel, backends[c.device.backend], c.device, task.call, known.threads, known.store, task.name)
     if problem:
-        fault = Fault(task.name, c.kernel, c.device, problem)
-        warn_caller(f"a kernel that computes wrongly is not used any more:\n    {fault}", KernelWarning)
+        report([Fault(task.name, c.kernel, c.device, problem)], strict=strict)
     return problem
 
 

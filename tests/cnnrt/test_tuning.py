@@ -281,6 +281,17 @@ def test_a_liar_among_the_candidates_is_verified_before_it_is_timed(tmp_path: Pa
     assert liar.calls == 1
 
 
+def test_where_strict_is_asked_for_a_liar_among_the_candidates_is_an_error(tmp_path: Path) -> None:
+    def spoil(output: Any) -> None:
+        output[...] = 0
+
+    promising, modest = rivals()
+    liar = CompiledKernel("Convolution", spoil, name="liar", seconds=1.5e-3)
+    net = net_with(tmp_path, [promising, modest, liar], strict=True)
+    with pytest.raises(PlacementError, match=r"(?s)strict.*layer 'conv': kernel 'toy/liar' computes wrongly"):
+        net.prepare((2, 3, 8, 8))
+
+
 def test_a_liar_that_was_the_default_leaves_the_others_to_compete(tmp_path: Path) -> None:
     def spoil(output: Any) -> None:
         output[...] = 0
