@@ -33,12 +33,13 @@ from cnnrt_backend_renderscript.backend import RenderScriptBackend
 from cnnrt_backend_renderscript.kernel_list import renderscript_kernels
 from cnnrt_layers import Convolution, ReLU
 
-SHAPES: Mapping[str, tuple[str, Mapping[str, int]]] = {
-    "tile": ("tile", {}),
-    "F8F4": ("dot", {"inputs": 8, "outputs": 4}),
-    "F4F4": ("dot", {"inputs": 4, "outputs": 4}),
+SHAPES: Mapping[str, tuple[tuple[str, ...], Mapping[str, int]]] = {
+    "tile": (("tile", "tile8", "tile16"), {}),
+    "tile of float4": (("tile",), {}),
+    "F8F4": (("dot",), {"inputs": 8, "outputs": 4}),
+    "F4F4": (("dot",), {"inputs": 4, "outputs": 4}),
 }
-"""Kernel and tuning of each shape."""
+"""Kernels, of which the cost model chooses, and tuning of each shape. The first has as wide vectors as there are."""
 PRODUCTS = ("Convolution", "FullyConnected")
 WARM_UP_ROUNDS = 2
 
@@ -48,11 +49,11 @@ Samples = dict[str, list[float]]
 
 def kernels_of(shape: str) -> list[Kernel]:
     """Return the backend's kernels, with this shape alone for layers of products."""
-    name, tuning = SHAPES[shape]
+    names, tuning = SHAPES[shape]
     return [
         kernel.tuned(tuning) if kernel.layer in PRODUCTS and tuning else kernel
         for kernel in renderscript_kernels()
-        if kernel.layer not in PRODUCTS or kernel.name == name
+        if kernel.layer not in PRODUCTS or kernel.name in names
     ]
 
 
@@ -87,9 +88,11 @@ def conv2(threads: int, rounds: int) -> Samples:
     inputs, weights = random_arrays(call)
     contestants: dict[str, Callable[[], object]] = {"NumPy im2col + BLAS": _im2col(inputs[0], weights)}
     backend = RenderScriptBackend()
+    device = backend.devices()[0]
     for shape in SHAPES:
-        (kernel,) = (k for k in kernels_of(shape) if k.layer == "Convolution" and k.name != "depthwise")
-        trial = make_trial(kernel, backend, backend.devices()[0], call, inputs, weights, threads)
+        able = [k for k in kernels_of(shape) if k.layer == "Convolution" and k.can_run(call, device) is True]
+        kernel = min(able, key=lambda k: k.estimate(call, device))
+        trial = make_trial(kernel, backend, device, call, inputs, weights, threads)
         buffers = trial.buffers()
         contestants[shape] = lambda trial=trial, buffers=buffers: trial.run(*buffers)
     with threadpool_limits(threads, user_api="blas"):

@@ -11,6 +11,7 @@ from cnnrt.errors import CnnrtError
 from cnnrt.hardware import Hardware, detect_hardware
 from cnnrt_backend_renderscript.compiler import Compiler, find_compiler
 from cnnrt_backend_renderscript.runner_device import RunnerDevice, runner_devices
+from cnnrt_backend_renderscript.script_kernel import VECTORS
 
 ALIGNMENT = 64
 
@@ -19,6 +20,14 @@ ALIGNMENT = 64
 def _hardware() -> Hardware:
     """Return what this process runs on, found out once: dozens of files are read for it."""
     return detect_hardware()
+
+
+def _vector_bits() -> int:
+    """Return the bits of this processor's vectors, as far as kernels are made for them."""
+    found = _hardware().vector_extensions
+    if "AVX-512F" in found:
+        return 512
+    return 256 if {"AVX2", "FMA"} <= set(found) else 128
 
 
 class RenderScriptBackend(Backend):
@@ -45,6 +54,7 @@ class RenderScriptBackend(Backend):
         if platform.system() == "Windows":
             problem = "the driver needs POSIX threads: Linux or macOS"
         details = {"architecture": platform.machine(), "threads used": str(self._threads(None))}
+        details[VECTORS] = f"{_vector_bits()} bits"
         if isinstance(compiler, Compiler):
             details["compiler"] = compiler.version
         return Device(self.name, "host", _hardware().processor, problem, details, alone=True)

@@ -21,12 +21,13 @@ from cnnrt_backend_renderscript.convolution_geometry import (
     takes_images,
     weight_order,
 )
-from cnnrt_backend_renderscript.cost_model import product_seconds
+from cnnrt_backend_renderscript.cost_model import PRODUCTS, product_seconds
 from cnnrt_backend_renderscript.program import Globals, Launch, input_of, output_of, weight_of
 from cnnrt_backend_renderscript.script import Script
 from cnnrt_backend_renderscript.script_kernel import (
     CHANNELS_LAST,
     FOLDS,
+    VECTORS,
     ScriptKernel,
     activation,
     adds_residual,
@@ -43,21 +44,31 @@ MOST_WASTE = 1.1
 
 @attrs.frozen
 class Tile:
-    """Pixels and channels that one item computes, channels in vectors of four."""
+    """Pixels and channels that one item computes; sums of so many channels are vectors."""
 
     pixels: int
     channels: int
 
 
 class TileConvolution(ScriptKernel):
-    """Each value that is read meets the weights of all channels of a tile.
+    """Each value that is read meets the weights of all channels of a tile, in RenderScript's vectors of four.
 
-    In the paper's words F1F{pixels x channels}: one input at a time, so many outputs for each thread.
+    `lanes`: of a vector. `tiles`: those worth a try, the default first; the next one wastes less on few channels.
     """
 
     layer = "Convolution"
     name = "tile"
     folds: ClassVar[tuple[str, ...]] = ("Eltwise", *FOLDS)
+    lanes: ClassVar[int] = 4
+    rate: ClassVar[float] = PRODUCTS
+    tiles: ClassVar[tuple[Tile, ...]] = (Tile(3, 16), Tile(6, 8), Tile(2, 32))
+
+    def can_run(self, call: LayerCall, device: Device) -> bool | str:
+        """Decline devices without vectors of so many lanes."""
+        bits = int(device.details.get(VECTORS, "128").split()[0])
+        if bits < 32 * self.lanes:
+            return f"takes vectors of {32 * self.lanes} bits, the device's have {bits}"
+        return super().can_run(call, device)
 
     def tile(self, call: LayerCall) -> Tile:
         """Return the tile in force."""
@@ -66,28 +77,32 @@ class TileConvolution(ScriptKernel):
         return Tile(int(pixels), int(channels))
 
     def default_tile(self, call: LayerCall) -> Tile:
-        """Return a tile of 12 vectors of sums, which common processors have registers for: wide, or wasting less."""
+        """Return a tile of about 12 vectors of sums, which common processors have registers for."""
         outputs = read_geometry(call).group_outputs
-        wide, narrow = (-(-outputs // channels) * channels for channels in (16, 8))
-        return Tile(3, 16) if wide <= MOST_WASTE * narrow else Tile(6, 8)
+        first, second = self.tiles[:2]
+        wide, narrow = (-(-outputs // tile.channels) * tile.channels for tile in (first, second))
+        return first if wide <= MOST_WASTE * narrow else second
 
     def parameters(self, call: LayerCall) -> Mapping[str, int | str]:
         """Return the tile."""
         return attrs.asdict(self.tile(call))
 
     def tunables(self, call: LayerCall, device: Device) -> Sequence[Tunable]:
-        """Return tiles that fit the registers of some processor."""
-        return (Tunable("pixels", (6, 3, 2, 1)), Tunable("channels", (8, 16, 32)))
+        """Return the tiles' sides."""
+        pixels, channels = ({getattr(tile, side): None for tile in self.tiles} for side in ("pixels", "channels"))
+        return (Tunable("pixels", tuple(pixels)), Tunable("channels", tuple(channels)))
 
     def allows(self, call: LayerCall, tuning: Tuning) -> bool:
-        """Take tiles of 32 to 64 values, 8 to 16 vectors: enough sums to hide latencies, few enough for registers."""
-        return 32 <= int(tuning["pixels"]) * int(tuning["channels"]) <= 64
+        """Take the tiles that are worth a try."""
+        return Tile(int(tuning["pixels"]), int(tuning["channels"])) in self.tiles
 
     def estimate(self, call: LayerCall, device: Device) -> float:
         """Return the seconds of all products, those of filled-up tiles included."""
         tile, g = self.tile(call), read_geometry(call)
         work = -(-g.pixels // tile.pixels) * tile.pixels * _panels(g, tile) * g.groups * tile.channels
-        return product_seconds(work * math.prod(g.kernel) * g.group_inputs, self.packed_bytes(call), g.copy_values)
+        return product_seconds(
+            work * math.prod(g.kernel) * g.group_inputs, self.packed_bytes(call), g.copy_values, self.rate
+        )
 
     def workspace(self, call: LayerCall) -> int:
         """Return the bytes of the padded images."""
@@ -149,19 +164,42 @@ class TileConvolution(ScriptKernel):
             "all_panels": all_panels,
             "block_tiles": block_tiles,
         }
-        script = Script("convolution_tile", {"PIXELS": tile.pixels, "VECTORS": tile.channels // 4})
+        script = Script("convolution_tile", {"PIXELS": tile.pixels, "CHANNELS": tile.channels, "LANES": self.lanes})
         return (*g.copy(), Launch(script, "convolve", globals_, -(-tiles // block_tiles) * block_tiles * all_panels))
 
 
+class TileConvolution8(TileConvolution):
+    """The same with vectors of eight, which RenderScript has no name for, but clang has."""
+
+    name = "tile8"
+    lanes = 8
+    rate = 1.8 * PRODUCTS
+    tiles = (Tile(6, 16), Tile(6, 8), Tile(4, 16))
+
+
+class TileConvolution16(TileConvolution):
+    """The same with vectors of sixteen."""
+
+    name = "tile16"
+    lanes = 16
+    rate = 2.2 * PRODUCTS
+    tiles = (Tile(6, 32), Tile(8, 16), Tile(6, 16))
+
+
 class TileProduct(TileConvolution):
-    """FullyConnected: images of one pixel, which has all features. After images these lie channels last."""
+    """FullyConnected: images of one pixel, which has all features. After images these lie channels last.
+
+    Tiles are wide and low: the weights, which are many, are read in long runs.
+    """
 
     layer = "FullyConnected"
     folds = FOLDS
+    tiles: ClassVar[tuple[Tile, ...]] = (Tile(2, 32), Tile(1, 32))
 
     def default_tile(self, call: LayerCall) -> Tile:
-        """Return a wide and low tile: the weights, which are many, are read in long runs."""
-        return Tile(1 if read_geometry(call).pixels == 1 else 2, 32)
+        """Return the largest tile that has not twice as many pixels as there are images, or more."""
+        images = read_geometry(call).pixels
+        return next((tile for tile in self.tiles if tile.pixels < 2 * images), self.tiles[-1])
 
     def takes(self, call: LayerCall) -> str:
         """Return NHWC where whole images are flattened."""
@@ -174,6 +212,24 @@ class TileProduct(TileConvolution):
     def packing(self, call: LayerCall) -> tuple[int, ...]:
         """Return the channels of a panel, and in which order the features come."""
         return (self.tile(call).channels, *weight_order(call))
+
+
+class TileProduct8(TileProduct):
+    """The same with vectors of eight."""
+
+    name = "tile8"
+    lanes = 8
+    rate = 1.8 * PRODUCTS
+    tiles = (Tile(4, 32), Tile(2, 32), Tile(1, 32))
+
+
+class TileProduct16(TileProduct):
+    """The same with vectors of sixteen."""
+
+    name = "tile16"
+    lanes = 16
+    rate = 2.2 * PRODUCTS
+    tiles = (Tile(6, 32), Tile(4, 32), Tile(2, 32), Tile(1, 32))
 
 
 def _panels(g: ReadGeometry, tile: Tile) -> int:

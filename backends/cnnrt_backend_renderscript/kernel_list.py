@@ -8,7 +8,14 @@ from cnnrt_backend_renderscript.channel_terms import NormaliseStatistics, Rectif
 from cnnrt_backend_renderscript.concat import CopyRuns
 from cnnrt_backend_renderscript.convolution_depthwise import DepthwiseConvolution
 from cnnrt_backend_renderscript.convolution_dot import DotConvolution, DotProduct
-from cnnrt_backend_renderscript.convolution_tile import TileConvolution, TileProduct
+from cnnrt_backend_renderscript.convolution_tile import (
+    TileConvolution,
+    TileConvolution8,
+    TileConvolution16,
+    TileProduct,
+    TileProduct8,
+    TileProduct16,
+)
 from cnnrt_backend_renderscript.eltwise import Combine
 from cnnrt_backend_renderscript.identity import CopyDropout
 from cnnrt_backend_renderscript.lrn import NormaliseNeighbours
@@ -21,9 +28,13 @@ def renderscript_kernels() -> list[Kernel]:
     """Return one instance of each kernel; they keep no state."""
     return [
         TileConvolution(),
+        TileConvolution8(),
+        TileConvolution16(),
         DotConvolution(),
         DepthwiseConvolution(),
         TileProduct(),
+        TileProduct8(),
+        TileProduct16(),
         DotProduct(),
         WindowPooling(),
         NormaliseNeighbours(),

@@ -25,6 +25,10 @@ MOST_VALUES = 2**31 - 1
 """Of an allocation: scripts count in 32 bits."""
 
 
+VECTORS = "vectors"
+"""The detail of a device that says how many bits its vectors have, "256 bits"; where there is none, 128."""
+
+
 class ScriptKernel(Kernel):
     """Base of this backend's kernels. Packed weights are a tuple of flat float32 arrays of `packed_values` values."""
 

@@ -25,8 +25,8 @@ FRONT_END = shutil.which("clang-14")
 FOUND = find_compiler()
 needs_compiler = pytest.mark.skipif(isinstance(FOUND, str), reason=str(FOUND))
 VARIANTS = [
-    {"PIXELS": pixels, "VECTORS": vectors, "INPUTS": inputs, "OUTPUTS": outputs}
-    for pixels, vectors, inputs, outputs in ((6, 2, 8, 4), (4, 4, 4, 4), (1, 1, 4, 1))
+    {"PIXELS": pixels, "CHANNELS": channels, "LANES": lanes, "INPUTS": inputs, "OUTPUTS": outputs}
+    for pixels, channels, lanes, inputs, outputs in ((3, 16, 4, 8, 4), (6, 16, 8, 4, 4), (6, 32, 16, 4, 8))
 ]
 
 

@@ -56,6 +56,6 @@ def test_the_shapes_are_compared(repository: Path, tmp_path: Path) -> None:
     done = subprocess.run(command, cwd=repository, env=environment, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     results = json.loads((tmp_path / "shapes.json").read_text())["results"]
-    assert list(results["conv2"]) == ["NumPy im2col + BLAS", "tile", "F8F4", "F4F4"]
-    assert list(results["network"]) == ["tile", "F8F4", "F4F4"]
+    assert list(results["conv2"]) == ["NumPy im2col + BLAS", "tile", "tile of float4", "F8F4", "F4F4"]
+    assert list(results["network"]) == ["tile", "tile of float4", "F8F4", "F4F4"]
     assert all(min(times) > 0 for half in ("conv2", "network") for times in results[half].values())
