@@ -19,9 +19,10 @@ if TYPE_CHECKING:
         cnnrt plugins new layer soft-shrink
         cnnrt plugins new backend numexpr -o numexpr-backend
         cnnrt plugins new importer plain-text
+        cnnrt plugins new meter wall-plug
     """,
 )
-@click.argument("kind", type=click.Choice(["layer", "backend", "importer"]))
+@click.argument("kind", type=click.Choice(["layer", "backend", "importer", "meter"]))
 @click.argument("name")
 @click.option(
     "-o", "folder", type=click.Path(path_type=Path), metavar="DIR", help="Where to write it; by default its own name."
@@ -48,10 +49,15 @@ def _refuse_taken(name: PluginName) -> None:
     from cnnrt.plugins import plugin_host
 
     host = plugin_host()
-    origins = {"layer": host.layers().origins, "backend": host.backends().origins, "importer": host.importers().origins}
+    origins = {
+        "layer": host.layers().origins,
+        "backend": host.backends().origins,
+        "importer": host.importers().origins,
+        "meter": host.meters().origins,
+    }[name.kind]
     key = name.camel.lower() if name.kind == "layer" else name.dashed
-    if key in origins[name.kind]:
+    if key in origins:
         raise InputError(
-            f"{origins[name.kind][key]} provides a {name.kind} named {name.dashed!r} already; two of one name would "
+            f"{origins[key]} provides a {name.kind} named {name.dashed!r} already; two of one name would "
             f"both be left out: choose another name"
         )

@@ -22,14 +22,20 @@ from cnnrt import __version__
 from cnnrt.errors import CnnrtError, InputError
 from cnnrt.hookspecs import PLUGIN_API
 
-Kind = Literal["layer", "backend", "importer"]
+Kind = Literal["layer", "backend", "importer", "meter"]
 
-PREFIXES: Mapping[str, str] = {"layer": "cnnrt", "backend": "cnnrt-backend", "importer": "cnnrt-import"}
+PREFIXES: Mapping[str, str] = {
+    "layer": "cnnrt",
+    "backend": "cnnrt-backend",
+    "importer": "cnnrt-import",
+    "meter": "cnnrt-meter",
+}
 """What the distribution of each kind is called, before its own name."""
 SUMMARIES: Mapping[str, str] = {
     "layer": "The layer $Name for cnnrt.",
     "backend": "The backend $name for cnnrt.",
     "importer": "An importer of *.$name files for cnnrt.",
+    "meter": "The meter $name for cnnrt.",
 }
 LONGEST_NAME = 40
 RESERVED = {"backend": ("parallel", "core")}
