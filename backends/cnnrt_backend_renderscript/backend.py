@@ -2,32 +2,17 @@
 
 from __future__ import annotations
 
-import functools
 import platform
 from collections.abc import Sequence
 
 from cnnrt.backend import Backend, BufferSpec, Device, Runnable, Segment
 from cnnrt.errors import CnnrtError
-from cnnrt.hardware import Hardware, detect_hardware
 from cnnrt_backend_renderscript.compiler import Compiler, find_compiler
+from cnnrt_backend_renderscript.host_processor import host_hardware, vector_bits
 from cnnrt_backend_renderscript.runner_device import RunnerDevice, runner_devices
 from cnnrt_backend_renderscript.script_kernel import VECTORS
 
 ALIGNMENT = 64
-
-
-@functools.cache
-def _hardware() -> Hardware:
-    """Return what this process runs on, found out once: dozens of files are read for it."""
-    return detect_hardware()
-
-
-def _vector_bits() -> int:
-    """Return the bits of this processor's vectors, as far as kernels are made for them."""
-    found = _hardware().vector_extensions
-    if "AVX-512F" in found:
-        return 512
-    return 256 if {"AVX2", "FMA"} <= set(found) else 128
 
 
 class RenderScriptBackend(Backend):
@@ -54,10 +39,10 @@ class RenderScriptBackend(Backend):
         if platform.system() == "Windows":
             problem = "the driver needs POSIX threads: Linux or macOS"
         details = {"architecture": platform.machine(), "threads used": str(self._threads(None))}
-        details[VECTORS] = f"{_vector_bits()} bits"
+        details[VECTORS] = f"{vector_bits()} bits"
         if isinstance(compiler, Compiler):
             details["compiler"] = compiler.version
-        return Device(self.name, "host", _hardware().processor, problem, details, alone=True)
+        return Device(self.name, "host", host_hardware().processor, problem, details, alone=True)
 
     def devices_beside(self) -> Sequence[Device]:
         """Return none: the host is the processor of other backends, which use it better."""
@@ -89,5 +74,5 @@ class RenderScriptBackend(Backend):
         return HostScriptSegment(segment, buffers, self._threads(threads), compiler, checked=self._checked)
 
     def _threads(self, threads: int | None) -> int:
-        cores = self._cores or _hardware().cores_usable
+        cores = self._cores or host_hardware().cores_usable
         return cores if threads is None else min(threads, cores)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import _ctypes
 import ctypes
-import functools
 import hashlib
 import os
 import platform
@@ -23,6 +22,7 @@ from cnnrt.cached_file import make_room, read_cached, write_cached
 from cnnrt.errors import CnnrtError
 from cnnrt_backend_renderscript.compiler import BASE, PRECISE, RELAXED, Compiler
 from cnnrt_backend_renderscript.expansion import expand
+from cnnrt_backend_renderscript.host_processor import host_hardware
 from cnnrt_backend_renderscript.script import Script, runtime_text
 
 BOUND = 64 << 20
@@ -130,12 +130,9 @@ def _keep(key: str, library: bytes) -> None:
         make_room(folder, BOUND)
 
 
-@functools.cache
 def _processor() -> str:
     """Return what -march=native depends on: a folder may be shared by machines."""
-    from cnnrt.hardware import detect_hardware
-
-    found = detect_hardware()
+    found = host_hardware()
     return f"{found.processor}, {found.architecture}, {', '.join(found.vector_extensions)}"
 
 

@@ -10,7 +10,7 @@ import time
 import attrs
 
 from cnnrt.backend import Device
-from cnnrt.hardware import detect_hardware
+from cnnrt_backend_renderscript.host_processor import host_hardware, vector_bits
 from cnnrt_backend_renderscript.runner_target import (
     AARCH64,
     ARMV7,
@@ -20,6 +20,7 @@ from cnnrt_backend_renderscript.runner_target import (
     Toolchain,
     find_toolchain,
 )
+from cnnrt_backend_renderscript.script_kernel import VECTORS
 from cnnrt_backend_renderscript.transport import AdbTransport, LocalTransport, Transport, find_adb, run_adb
 
 EMULATED = {"qemu-aarch64": AARCH64, "qemu-arm": ARMV7}
@@ -44,7 +45,7 @@ def runner_devices(backend: str) -> list[RunnerDevice]:
 
 def _local(backend: str) -> RunnerDevice:
     problem = "" if platform.system() == "Linux" else "static programs are built for Linux only"
-    return _device(backend, "runner", f"{detect_hardware().processor}, a process of its own", NATIVE, LocalTransport(),
+    return _device(backend, "runner", f"{host_hardware().processor}, a process of its own", NATIVE, LocalTransport(),
                    problem)  # fmt: skip
 
 
@@ -98,6 +99,8 @@ def _device(
     if isinstance(toolchain, str):
         return RunnerDevice(backend, name, description, problem or toolchain, {}, aliases, alone=True)
     details = {"target": target.name, "compiler": toolchain.compiler.version, **(details or {})}
+    if target is NATIVE:
+        details[VECTORS] = f"{vector_bits()} bits"
     return RunnerDevice(backend, name, description, problem, details, aliases, alone=True, toolchain=toolchain,
                         transport=transport)  # fmt: skip
 
