@@ -6,6 +6,8 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, cast
 
+import numpy as np
+
 from cnnrt.backend import Device
 from cnnrt.layer import Array
 from cnnrt.layer_call import LayerCall
@@ -25,6 +27,7 @@ MOST_COPIES = 128
 """That code is written for; each is some loops of its own."""
 MOST_VALUES = 2**56
 """Of an input or output: NumPy can count their bytes."""
+LARGEST = float(np.finfo(np.float32).max)
 
 
 class CopyValues(NativeKernel):
@@ -37,11 +40,13 @@ class CopyValues(NativeKernel):
         return cast("Rearrangement", call.layer).moves
 
     def can_run(self, call: LayerCall, device: Device) -> bool | str:
-        """Decline a hundred pieces and more, and what no memory holds."""
+        """Decline a hundred pieces and more, what no memory holds, and numbers that float32 does not."""
         if any(math.prod(max(1, n) for n in t.shape) > MOST_VALUES for t in (*call.inputs, *call.outputs)):
             return "there are more values than can be addressed"
-        count = len(strided_copies(call, self.moves(call)))
-        return count <= MOST_COPIES or f"moves {count} pieces, more than {MOST_COPIES}"
+        copies = strided_copies(call, self.moves(call))
+        if any(math.isfinite(copy.value or 0) and abs(copy.value or 0) > LARGEST for copy in copies):
+            return "a number is put there that float32 does not hold"
+        return len(copies) <= MOST_COPIES or f"moves {len(copies)} pieces, more than {MOST_COPIES}"
 
     def estimate(self, call: LayerCall, device: Device) -> float:
         """Return a pass over what is read and what is written."""

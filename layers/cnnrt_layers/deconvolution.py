@@ -10,8 +10,9 @@ import numpy as np
 
 from cnnrt.errors import ShapeError
 from cnnrt.keys import integer, padding, pair
-from cnnrt.layer import Array, Layer, Shape, WeightSpec, expect_rank, shape_text
+from cnnrt.layer import Array, Layer, Part, Place, Shape, WeightSpec, expect_rank, shape_text
 from cnnrt_layers.parameters import expect_bias, expect_stored
+from cnnrt_layers.sum_bound import sum_bound
 from cnnrt_layers.windows import Windows
 
 
@@ -132,3 +133,46 @@ class Deconvolution(Layer):
                 sums[:, :, places_r, places_s] += product[:, :, values_r, values_s]
             target[...] = sums.reshape(target.shape)
         return (result,)
+
+    def parts_at(
+        self, inputs: Sequence[Array], weights: Mapping[str, Array], places: Sequence[Place], output: int = 0
+    ) -> Sequence[Part]:
+        """Return, for each value, the inputs that spread to it, and its kernel, alone."""
+        (images,) = inputs
+        channels, made = weights["weight"].shape[:2]
+        taken = channels // self.group
+        along = self.windows(images.shape, weights["weight"].shape)
+        parts = []
+        for place in places:
+            image, channel, i, j = place
+            (rows, top, below), (columns, left, beside) = _spreading(along[0], i), _spreading(along[1], j)
+            first, number = channel // made * taken, channel % made
+            seen = images[image : image + 1, first : first + taken, rows, columns]
+            own = {"weight": weights["weight"][first : first + taken, number : number + 1]}
+            if "bias" in weights:
+                own["bias"] = weights["bias"][channel : channel + 1]
+            layer = attrs.evolve(self, pad=(top, left, 0, 0), output_pad=(below, beside), group=1)
+            parts.append(Part(layer, (seen,), own, ((place, (0, 0, 0, 0)),)))
+        return parts
+
+    def error_bound(
+        self, inputs: Sequence[Array], weights: Mapping[str, Array], exact: Sequence[Array]
+    ) -> tuple[Array, ...]:
+        """Return the bound of a sum with at most one product for each weight of an output, and the bias."""
+        (squares,) = self.reference([x**2 for x in inputs], {name: w**2 for name, w in weights.items()})
+        channels, _, rows, columns = weights["weight"].shape
+        return (sum_bound(channels // self.group * rows * columns + 1, exact[0], squares),)
+
+
+def _spreading(along: Windows, index: int) -> tuple[slice, int, int]:
+    """Return the inputs that spread to a place, what is then to be cut off before it, and what to add behind.
+
+    At least one, whether or not it reaches the place. On these inputs alone, that place is the first.
+    """
+    place = index + along.before
+    reach = along.dilation * (along.kernel - 1)
+    last = min(along.count - 1, place // along.stride)
+    first = min(last, max(0, -((reach - place) // along.stride)))
+    before = place - first * along.stride
+    extent = (last - first) * along.stride + reach + 1
+    return slice(first, last + 1), before, max(0, before + 1 - extent)

@@ -9,8 +9,8 @@ import attrs
 
 from cnnrt.errors import KeyValueError, ShapeError
 from cnnrt.keys import integer, optional_integer
-from cnnrt.layer import Array, Layer, Shape, expect_rank, shape_text
-from cnnrt_layers.resampling import Taps, coordinates_of, linear_taps, resample
+from cnnrt.layer import Array, Layer, Part, Place, Shape, expect_rank, shape_text
+from cnnrt_layers.resampling import Taps, channels_alone, coordinates_of, linear_taps, resample
 
 
 @attrs.frozen(kw_only=True)
@@ -111,3 +111,9 @@ class Interp(Layer):
         x = inputs[0]
         rows, columns = self.taps([value.shape for value in inputs])
         return (resample(x, [(2, rows), (3, columns)]).astype(x.dtype, copy=False),)
+
+    def parts_at(
+        self, inputs: Sequence[Array], weights: Mapping[str, Array], places: Sequence[Place], output: int = 0
+    ) -> Sequence[Part]:
+        """Return the channels of these places alone."""
+        return [channels_alone(self, inputs, places)]

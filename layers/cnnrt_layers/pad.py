@@ -10,6 +10,7 @@ import numpy as np
 from cnnrt.errors import KeyValueError, ShapeError
 from cnnrt.keys import choice, integers, number
 from cnnrt.layer import Array, Shape, shape_text
+from cnnrt.rounding import FLOAT32
 from cnnrt_layers.axes import resolve_axes
 from cnnrt_layers.rearrangement import Move, Rearrangement
 
@@ -111,6 +112,12 @@ class Pad(Rearrangement):
             into = results[0][target]
             moves.append((into, self.value if source is None else np.broadcast_to(x[source], into.shape)))
         return moves
+
+    def error_bound(
+        self, inputs: Sequence[Array], weights: Mapping[str, Array], exact: Sequence[Array]
+    ) -> tuple[Array, ...]:
+        """Return the rounding of the number that is put around the input; everything else only moves."""
+        return tuple(np.where(value == self.value, FLOAT32 * abs(self.value), 0.0) for value in exact)
 
 
 Index = tuple[slice, ...]

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import attrs
 import numpy as np
 
-from cnnrt.layer import Array
+from cnnrt.layer import Array, Layer, Part, Place
 
 COORDINATES = ("half_pixel", "pytorch_half_pixel", "align_corners", "asymmetric")
 ROUNDINGS = ("round_prefer_floor", "round_prefer_ceil", "floor", "ceil")
@@ -105,3 +105,15 @@ def scaled_size(size: int, scale: float) -> int:
     """Return the length of an axis times a factor, rounded down; exact for sizes beyond those of a float."""
     numerator, denominator = float(scale).as_integer_ratio()
     return math.floor(size * numerator // denominator)
+
+
+def channels_alone(layer: Layer, inputs: Sequence[Array], places: Sequence[Place]) -> Part:
+    """Return a call on the channels of the places alone, as those of one image; see `Layer.parts_at`.
+
+    A second input, whose size alone matters, is one value for each of its pixels.
+    """
+    own = list(dict.fromkeys(place[:2] for place in places))
+    seen = np.stack([inputs[0][channel] for channel in own])[np.newaxis]
+    sizes = tuple(np.zeros((1, 1, *x.shape[2:]), x.dtype) for x in inputs[1:])
+    pairs = tuple((place, (0, own.index(place[:2]), *place[2:])) for place in places)
+    return Part(layer, (seen, *sizes), {}, pairs)

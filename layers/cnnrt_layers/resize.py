@@ -9,11 +9,12 @@ import attrs
 
 from cnnrt.errors import KeyValueError, ShapeError
 from cnnrt.keys import boolean, choice, number, numbers, optional_pair
-from cnnrt.layer import Array, Layer, Shape, expect_rank, shape_text
+from cnnrt.layer import Array, Layer, Part, Place, Shape, expect_rank, shape_text
 from cnnrt_layers.resampling import (
     COORDINATES,
     ROUNDINGS,
     Taps,
+    channels_alone,
     coordinates_of,
     cubic_taps,
     linear_taps,
@@ -136,3 +137,9 @@ class Resize(Layer):
         x = inputs[0]
         rows, columns = self.taps([value.shape for value in inputs])
         return (resample(x, [(2, rows), (3, columns)]).astype(x.dtype, copy=False),)
+
+    def parts_at(
+        self, inputs: Sequence[Array], weights: Mapping[str, Array], places: Sequence[Place], output: int = 0
+    ) -> Sequence[Part]:
+        """Return the channels of these places alone."""
+        return [channels_alone(self, inputs, places)]

@@ -124,3 +124,9 @@ def test_a_layer_of_too_many_pieces_is_left_to_its_reference() -> None:
     case = make_case(layer, [(2, 9)], seed=0)
     kernel, backend = kernel_for(layer, "host")
     assert "pieces" in str(kernel.can_run(case.call, backend.devices()[0]))
+
+
+def test_a_number_beyond_float32_is_left_to_the_reference() -> None:
+    case = make_case(Pad(before=(1,), after=(1,), value=1e39), [(2, 9)], seed=0)
+    kernel, backend = kernel_for(case.layer, "host")
+    assert "float32" in str(kernel.can_run(case.call, backend.devices()[0]))
