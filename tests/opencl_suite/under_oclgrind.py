@@ -30,6 +30,7 @@ from hypothesis.errors import Unsatisfiable
 from hypothesis.strategies import SearchStrategy
 
 from cnnrt.backend import Device, Kernel, Tunable
+from cnnrt.layer import Array
 from cnnrt.layer_call import LayerCall
 from cnnrt.layouts import Reorder
 from cnnrt.tensor import TensorType
@@ -37,9 +38,12 @@ from cnnrt.testing.case import Case
 from cnnrt.testing.kernel_checks import assert_kernel_agrees, takes
 from cnnrt.testing.kernel_run import run_kernel
 from cnnrt.testing.suite_of import layer_suite
+from cnnrt_backend_opencl.driver import Driver, Handle
 
-OPTIONS = ("--data-races", "--uninitialized", "--check-api", "--max-errors", "60", "--build-options", "-cl-opt-disable")
-"""Not optimised: Oclgrind 21.10 knows not all instructions that LLVM optimises to, and reports lines as written."""
+OPTIONS = (
+    *("--data-races", "--uninitialized", "--check-api", "--max-errors", "60"),
+    *("--build-options", "-cl-opt-disable"),  # Oclgrind 21.10 knows not all instructions that LLVM optimises to
+)
 INSIDE = "CNNRT_UNDER_OCLGRIND"
 MOST_OPERATIONS = 20_000
 """Of a call: Oclgrind interprets some million instructions a second."""
@@ -83,12 +87,34 @@ def run_under_oclgrind(
         return Outcome(told["runs"], tuple(told["problems"]), report)
 
 
+class KeepingDriver(Driver):
+    """Releases no buffer: where an address is used again, Oclgrind's notes of what was written are the old ones."""
+
+    def __init__(self) -> None:
+        self._kept: list[Handle] = []
+
+    def buffer(self, context: Handle, access: str, nbytes: int) -> Handle:
+        """Return device memory that stays."""
+        self._kept.append(super().buffer(context, access, nbytes))
+        return self._kept[-1]
+
+    def filled(self, context: Handle, array: Array) -> Handle:
+        """Return a copy that stays."""
+        self._kept.append(super().filled(context, array))
+        return self._kept[-1]
+
+    def staging(self, context: Handle, nbytes: int) -> Handle:
+        """Return pinned memory that stays."""
+        self._kept.append(super().staging(context, nbytes))
+        return self._kept[-1]
+
+
 def _inside(arguments: argparse.Namespace, result: Path) -> int:
     from cnnrt.plugins import plugin_host
     from cnnrt_backend_opencl.backend import OpenCLBackend
     from cnnrt_backend_opencl.kernel_list import opencl_kernels
 
-    backend = OpenCLBackend()
+    backend = OpenCLBackend(KeepingDriver())
     device = next((d for d in backend.devices() if d.name == "oclgrind" and not d.problem), None)
     if device is None:
         print(f"Oclgrind's device is not in sight: {[d.title for d in backend.devices()]}", file=sys.stderr)
