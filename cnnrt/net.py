@@ -201,9 +201,10 @@ class Net:
         return self.prepare() if last is None else last.plan
 
     def rehearse(self, shapes: Mapping[str, Shape], wanted: Sequence[str]) -> None:
-        """Find out whatever preparing needs to know and can remember, and prepare nothing; see `cnnrt.rehearsal`."""
+        """Prepare, for what it leaves in the cache folder alone: facts, code, packed weights; see `cnnrt.rehearsal`."""
         with self._lock:
-            self._tuned_and_verified(shapes, wanted, lambda: False)
+            planned = self._tuned_and_verified(shapes, wanted, lambda: False)
+            compile_planned(planned, self.settings, self._weights, self._host)
 
     def close(self) -> None:
         """Let go of weights and arenas; computing afterwards is an error. Closing twice is not."""

@@ -1,8 +1,8 @@
 """What takes much memory once happens in another process: compiling, verifying and measuring kernels.
 
-Under a ceiling a Net lets a child do all that for the same network first. What the child learns and makes (compiled
-code, verifications, measurements) lies in the cache folder, where this process finds it: compilers never enter it, and
-no kernel is tried with weights of its own beside those of the network.
+Under a ceiling a Net lets a child prepare the same network first. What the child learns and makes (compiled code,
+verifications, measurements, weights packed to be read in pieces) lies in the cache folder, where this process finds
+it: compilers never enter it, and no kernel is tried with weights of its own beside those of the network.
 """
 
 from __future__ import annotations
