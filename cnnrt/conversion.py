@@ -87,7 +87,7 @@ def convert(
         finally:
             shutil.rmtree(beside, ignore_errors=True)
     except OSError as error:
-        raise CnnrtError(f"{target}: cannot be written: {error}") from error
+        raise CnnrtError(f"{target}: cannot be written: {error.strerror or error}") from error
     return Conversion(target / NETFILE, reader.name, model.notes)
 
 
@@ -106,8 +106,8 @@ def choose_importer(files: Sequence[Path], name: str | None, host: PluginHost) -
     if able:
         names = ", ".join(i.name for i in able)
         raise InputError(f"{listed}: several importers recognise this ({names}): name one with --importer")
-    known = "; ".join(f"{i.name}: {i.description}" for i in importers.values())
-    raise InputError(f"{listed}: no installed importer recognises this (installed: {known or 'none'})")
+    known = "".join(f"\n    {i.name}: {i.description}" for i in importers.values())
+    raise InputError(f"{listed}: no installed importer recognises this; installed:{known or ' none'}")
 
 
 def _check_paths(files: Sequence[Path], target: Path, overwrite: bool) -> None:

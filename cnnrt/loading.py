@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from importlib import metadata
 from pathlib import Path
 
@@ -30,7 +31,8 @@ def load_netfile(path: str | Path, host: PluginHost | None = None, *, weights_fo
         try:
             bare = read_netfile(path)
         except NetFileError:
-            raise error from None
+            foreign = _foreign_model(Path(path), host)
+            raise (NetFileError(foreign, file=str(path)) if foreign else error) from None
         causes = [*_missing_plugins(bare), *_collisions(bare, host)]
         if not causes:
             raise
@@ -39,6 +41,17 @@ def load_netfile(path: str | Path, host: PluginHost | None = None, *, weights_fo
     if missing:
         raise NetFileError(missing, file=str(path), source=netfile.source)
     return netfile
+
+
+def _foreign_model(path: Path, host: PluginHost | None) -> list[Problem]:
+    """Return what to do with a model of another framework that was taken for a NetFile; empty: it is none."""
+    if not path.is_file():
+        return []
+    able = [i.name for i in (host or plugin_host()).importers().values() if i.recognises([path])]
+    if not able:
+        return []
+    message = f"this is no NetFile, but a file that is converted into one (by the importer {' or '.join(able)})"
+    return [Problem(message, hint=f"cnnrt convert {shlex.quote(str(path))} -o DIR")]
 
 
 def _collisions(netfile: NetFile, host: PluginHost | None) -> list[Problem]:

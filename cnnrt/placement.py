@@ -99,7 +99,7 @@ def choose_devices(host: PluginHost, request: Request) -> list[Device]:
     seen = [d for b in backends_allowed for d in (b.devices() if asked else b.devices_beside())]
     named = [d for d in seen if request.device is None or request.device.lower() in _names(d)]
     if request.device is not None and not named:
-        known = ", ".join(f"{d.backend}:{d.name}" for d in seen) or "none"
+        known = ", ".join(_title(d) for d in seen if d.name != "-") or "none"
         raise PlacementError(
             f"no device is named {request.device!r} in mode {request.mode!r}; devices in sight: {known}"
         )
@@ -108,11 +108,16 @@ def choose_devices(host: PluginHost, request: Request) -> list[Device]:
     usable = usable[:1] if usable and usable[0].alone and (asked or not together) else together
     if not usable:
         reasons = (
-            "; ".join((*(f"{d.backend}:{d.name}: {d.problem}" for d in named), *backends.collisions.values()))
+            "; ".join((*(f"{_title(d)}: {d.problem}" for d in named), *backends.collisions.values()))
             or "no backend sees a device"
         )
         raise PlacementError(f"no device can be used in mode {request.mode!r}: {reasons}")
     return usable
+
+
+def _title(device: Device) -> str:
+    """Return backend and name of a device; a backend that sees none tells why under the name "-"."""
+    return device.backend if device.name == "-" else f"{device.backend}:{device.name}"
 
 
 def _names(device: Device) -> tuple[str, ...]:

@@ -68,7 +68,9 @@ def _content(path: Path) -> bytes:
         # A pipe or device would block, or never end.
         if not stat.S_ISREG(path.stat().st_mode):
             what = "a folder" if path.is_dir() else "no regular file"
-            raise _unusable(str(path), f"is {what}", "the NetFile itself")
+            inside = path / "net.netfile"
+            hint = f"there is one in it: {inside}" if inside.is_file() else ""
+            raise _unusable(str(path), f"is {what}", "the NetFile itself", hint=hint)
         with path.open("rb") as stream:
             content = stream.read(MAX_FILE_BYTES + 1)
     except FileNotFoundError:

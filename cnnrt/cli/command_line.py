@@ -10,6 +10,7 @@ from __future__ import annotations
 import difflib
 import functools
 import importlib
+import logging
 import os
 import sys
 import textwrap
@@ -123,7 +124,7 @@ class CommandLine(_Explained, click.Group):
         choices = extra.setdefault("obj", Choices())
         work = functools.partial(super().main, args, prog_name, complete_var, standalone_mode=False, **extra)
         _tolerate_narrow_encodings()
-        with _warnings_on_stderr():
+        with _warnings_on_stderr(), _log_on_stderr():
             code = self._exit_code(work, choices)
         sys.exit(_flushed(code))
 
@@ -174,8 +175,8 @@ def _is_users(error: Exception) -> bool:
 def _sentence(error: Exception) -> str:
     if isinstance(error, MemoryError):
         return f"out of memory: {error or 'no details'}; a smaller batch takes less"
-    if isinstance(error, OSError) and error.strerror and error.filename:
-        return f"{error.filename}: {error.strerror}"
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
     problems = getattr(error, "problems", ())
     return f"{error}\n{len(problems)} problems" if len(problems) > 1 else str(error)
 
@@ -208,6 +209,29 @@ def _warnings_on_stderr() -> Iterator[None]:
         yield
 
 
+class _Telling(logging.Handler):
+    """Shows what the library logs as the command line shows its own warnings and errors."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write one message to stderr."""
+        tell("error" if record.levelno >= logging.ERROR else "warning", record.getMessage())
+
+
+@contextmanager
+def _log_on_stderr() -> Iterator[None]:
+    """Show what the library logs at WARNING and above; where a program set up logging itself, as it wants."""
+    log = logging.getLogger("cnnrt")
+    if log.hasHandlers():
+        yield
+        return
+    handler = _Telling(logging.WARNING)
+    log.addHandler(handler)
+    try:
+        yield
+    finally:
+        log.removeHandler(handler)
+
+
 def _tolerate_narrow_encodings() -> None:
     """Write a question mark for what stdout's or stderr's encoding lacks, instead of failing."""
     for stream in (sys.stdout, sys.stderr):
@@ -218,6 +242,8 @@ def _tolerate_narrow_encodings() -> None:
 
 def _flushed(code: int) -> int:
     """Return the exit code after writing what is left of stdout; a pipe that nobody reads is no reason to complain."""
+    if sys.stdout is None:  # it was closed before Python started
+        return code
     try:
         sys.stdout.flush()
     except BrokenPipeError:

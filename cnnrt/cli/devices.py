@@ -69,7 +69,8 @@ def devices(verbose: bool, runtime: bool, as_json: bool) -> None:
     if verbose:
         for device in found:
             print_heading(console, f"{device.backend}: {device.name}")
-            facts = {f"  {name}": value for name, value in device.details.items()}
+            told = device.details or {"usable": f"no: {device.problem}" if device.problem else "yes"}
+            facts = {f"  {name}": value for name, value in told.items()}
             print_facts(console, {**facts, **_quarantined(device)})
 
 

@@ -14,6 +14,7 @@ from cnnrt.cli.quantities import plural
 
 @click.group(
     cls=CommandLine,
+    invoke_without_command=True,
     subcommands={
         "list": "cnnrt.cli.tuning:list_facts",
         "export": "cnnrt.cli.tuning:export",
@@ -27,8 +28,11 @@ from cnnrt.cli.quantities import plural
         cnnrt tuning clear
     """,
 )
-def tuning() -> None:
+@click.pass_context
+def tuning(context: click.Context) -> None:
     """List, export, import or clear what was measured and verified on this machine."""
+    if context.invoked_subcommand is None:
+        click.echo(context.get_help())
 
 
 @click.command("list", cls=Command, examples="cnnrt tuning list --json")
@@ -65,7 +69,10 @@ def list_facts(as_json: bool) -> None:
         shown = title(winner.kernel, winner.tuning)
         what = (_layer(key), _inputs(key), winner.device, shown, milliseconds(winner.seconds))
         rows.append((*what, f"{three_digits(record.gain)}×"))
-    print_table(console, [*columns, number("gain")], rows)
+    if rows:
+        print_table(console, [*columns, number("gain")], rows)
+    else:
+        console.print("nothing was measured yet: cnnrt tune NETFILE")
     if quarantined:
         print_heading(console, "quarantined")
     for row in quarantined:

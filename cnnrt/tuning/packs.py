@@ -11,10 +11,11 @@ import json
 import os
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeGuard
 
-from cnnrt.errors import InputError
+from cnnrt.errors import CnnrtError, InputError
 from cnnrt.tuning.record import record_from
 from cnnrt.tuning.store import LONGEST_VALUE, Fact, Store
 
@@ -26,7 +27,10 @@ MOST_MEASUREMENTS = 20_000
 
 
 def export_pack(store: Store, path: Path) -> int:
-    """Write all measurements into a file, whole or not at all, and return how many there are."""
+    """Write all measurements into a file, whole or not at all, and return how many there are.
+
+    Raises CnnrtError where the file cannot be written.
+    """
     facts = store.facts("measurement")
     kept = [{"key": f.key, "value": f.value} for f in facts if record_from(f.value) is not None]
     pack = {"format": FORMAT, "version": VERSION, "measurements": kept}
@@ -34,9 +38,10 @@ def export_pack(store: Store, path: Path) -> int:
     try:
         beside.write_text(json.dumps(pack, indent=1) + "\n", encoding="utf-8")
         beside.replace(path)
-    except OSError:
-        beside.unlink(missing_ok=True)
-        raise
+    except OSError as error:
+        with suppress(OSError):
+            beside.unlink(missing_ok=True)
+        raise CnnrtError(f"{path}: cannot be written: {error.strerror or error}") from error
     return len(kept)
 
 

@@ -88,7 +88,8 @@ def onnx_package() -> Any:
     try:
         import onnx
     except ImportError as error:
-        raise CnnrtError(f"reading ONNX models needs the package onnx ({error}): pip install cnnrt[onnx]") from error
+        message = f"reading ONNX models needs the package onnx ({error})"
+        raise CnnrtError(f'{message}: pip install "cnnrt[onnx]"') from error
     return onnx
 
 

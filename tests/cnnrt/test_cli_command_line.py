@@ -30,6 +30,7 @@ def test_help_lists_all_commands() -> None:
     for name in COMMANDS:
         assert f"\n  {name} " in text
     assert answer() == text, "without a command, the help is shown"
+    assert answer("tuning") == answer("tuning", "--help")
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -84,6 +85,14 @@ def test_a_full_disk_is_an_error_not_a_fault(monkeypatch: pytest.MonkeyPatch) ->
 
     monkeypatch.setattr("cnnrt.hardware.detect_hardware", fail)
     assert complaint("devices") == "error: /some/file: No space left on device\n"
+
+
+def test_an_error_of_the_machine_without_a_file_has_no_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail() -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("cnnrt.hardware.detect_hardware", fail)
+    assert complaint("devices") == "error: No space left on device\n"
 
 
 def test_faults_of_the_program_are_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -149,6 +158,42 @@ def test_a_closed_pipe_is_silent(tmp_path: Path, command: str) -> None:
     finally:
         os.close(writer)
     assert (done.returncode, done.stderr) == (1, "")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="the shell's notation for closing a stream")
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "<&- >&-"])
+def test_streams_may_be_closed_from_the_start(closed: str) -> None:
+    done = subprocess.run(
+        ["sh", "-c", f'"{sys.executable}" -m cnnrt plugins {closed}'], stderr=subprocess.PIPE, text=True, timeout=60
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_what_the_library_logs_is_told_as_a_warning(tmp_path: Path) -> None:
+    no_folder = tmp_path / "file"
+    no_folder.write_text("")
+    done = python_m_cnnrt("tuning", "list", env={**os.environ, "CNNRT_CACHE": str(no_folder)})
+    assert done.returncode == 0
+    assert done.stderr.startswith(f"warning: nothing is remembered in {no_folder / 'tuning'}: ")
+    assert done.stdout.startswith("nothing was measured yet: cnnrt tune NETFILE\n")
+
+
+@pytest.mark.parametrize("command", ["show", "check"])
+def test_a_model_of_another_framework_is_sent_to_convert(tmp_path: Path, command: str) -> None:
+    model = tmp_path / "some model.onnx"
+    model.write_bytes(b"\x08\x07\xff\xfe")
+    text = complaint(command, model)
+    assert "this is no NetFile, but a file that is converted into one (by the importer onnx)" in text
+    assert f"cnnrt convert '{model}' -o DIR" in text
+    assert "there is no such file" in complaint(command, tmp_path / "absent.onnx")
+
+
+def test_a_prototxt_of_caffe_is_sent_to_convert_and_a_netfile_of_that_name_is_not(tmp_path: Path) -> None:
+    net = tmp_path / "net.prototxt"
+    net.write_text('layer { name: "data" type: "Input" input_param { shape: { dim: 1 } } }')
+    assert "(by the importer caffe)" in complaint("show", net)
+    net.write_text('layer { type: "Pooling" name: "p" kernelsize: 2 }')
+    assert 'did you mean "kernel_size"?' in complaint("show", net)
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT for child processes")

@@ -7,6 +7,7 @@ from importlib import metadata
 import pytest
 
 from cli_suite.command import answer, json_answer, run_cnnrt
+from cnnrt.backend import Device
 from cnnrt.memory_trial import possible
 from cnnrt.plugins import PluginHost
 from cnnrt_backend_sequential.backend import SequentialBackend
@@ -33,6 +34,12 @@ def test_devices_show_processor_and_backends() -> None:
         assert f"\n{heading} " in f"\n{text}"
     assert "\nsequential  cpu " in text
     assert "\nsequential: cpu\n" in text
+
+
+def test_a_device_that_tells_nothing_of_itself_tells_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    absent = Device("sequential", "phone", "a phone", problem="none is plugged in")
+    monkeypatch.setattr(SequentialBackend, "devices", lambda backend: [absent])
+    assert "\nsequential: phone\n  usable  no: none is plugged in\n" in answer("devices", "--verbose")
 
 
 def test_devices_as_json() -> None:

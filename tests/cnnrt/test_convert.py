@@ -221,7 +221,7 @@ def test_what_cannot_be_converted_is_refused(tmp_path: Path, source: Path, host:
         ([], "no file to convert was named"),
         (tmp_path / "gone", "gone: does not exist"),
         (tmp_path, "is not a regular file"),
-        (foreign, r"no installed importer recognises this \(installed: toy: models of the toy framework\)"),
+        (foreign, "no installed importer recognises this; installed:\n    toy: models of the toy framework"),
     ):
         with pytest.raises(InputError, match=message):
             convert(files, out, plugins=host)

@@ -235,6 +235,10 @@ def test_a_device_that_cannot_be_used_says_why(tmp_path: Path) -> None:
     net = net_with(tmp_path, [], backends=[ToyBackend(devices=TWO)], device="broken")
     with pytest.raises(PlacementError, match="toy:Broken: its driver is too old"):
         net.prepare()
+    unseen = Device("toy", "-", problem="its driver is not installed")
+    net = net_with(tmp_path, [], backends=[ToyBackend(devices=[unseen])])
+    with pytest.raises(PlacementError, match=r"in mode 'parallel': toy: its driver is not installed$"):
+        net.prepare()
     none = net_with(tmp_path, [], backends=[ToyBackend(devices=[])])
     with pytest.raises(PlacementError, match="no backend sees a device"):
         none.prepare()

@@ -215,6 +215,9 @@ def test_what_is_no_file_is_said_to_be_none(tmp_path):
         read_netfile(tmp_path / "absent.netfile")
     with pytest.raises(NetFileError, match="is a folder"):
         read_netfile(tmp_path)
+    (tmp_path / "net.netfile").touch()
+    with pytest.raises(NetFileError, match=r"there is one in it: .*net\.netfile"):
+        read_netfile(tmp_path)
     with pytest.raises(NetFileError, match="cannot be read"):
         read_netfile("nul\0inside")
     with pytest.raises(NetFileError, match="no regular file"):

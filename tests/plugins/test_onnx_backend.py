@@ -125,7 +125,7 @@ def test_external_data_lies_in_a_folder_that_is_stated(tmp_path: Path) -> None:
 
 def test_without_the_package_onnx_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "onnx", None)
-    with pytest.raises(CnnrtError, match=r"needs the package onnx .*: pip install cnnrt\[onnx\]"):
+    with pytest.raises(CnnrtError, match=r"needs the package onnx .*: pip install \"cnnrt\[onnx\]\""):
         importlib.reload(onnx_backend)
 
 

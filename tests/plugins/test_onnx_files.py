@@ -56,7 +56,7 @@ def test_one_model_at_a_time(tmp_path: Path) -> None:
 def test_without_the_package_the_error_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = save(tmp_path, make_model(CONV, {"w": W}))
     monkeypatch.setitem(sys.modules, "onnx", None)
-    with pytest.raises(CnnrtError, match=r"needs the package onnx .*: pip install cnnrt\[onnx\]"):
+    with pytest.raises(CnnrtError, match=r"needs the package onnx .*: pip install \"cnnrt\[onnx\]\""):
         convert(path, tmp_path / "net")
     assert not (tmp_path / "net").exists()
 
