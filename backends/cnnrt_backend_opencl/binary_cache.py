@@ -6,19 +6,15 @@ stale. A file that is damaged, cut short or of another user is as good as none, 
 
 from __future__ import annotations
 
-import os
-import stat
-from contextlib import suppress
-from pathlib import Path
-
 from cnnrt.cache_folder import cache_folder
+from cnnrt.cached_file import make_room, read_cached, write_cached
 
 MAGIC = b"cnnrt-cl"
 DIGEST = 32
 MOST_BYTES = 64 << 20
 FOLDER = "opencl"
 BOUND = 256 << 20
-"""Bytes of all files; the oldest go."""
+"""Bytes of all files; what was not used for longest goes."""
 
 
 def program_key(source: str, options: str, device: str, version: str) -> str:
@@ -33,16 +29,8 @@ def cached_binary(key: str) -> bytes | None:
     folder = cache_folder(FOLDER)
     if folder is None:
         return None
-    path = folder / f"{key}.bin"
-    try:
-        with path.open("rb") as file:
-            found = os.fstat(file.fileno())
-            foreign = hasattr(os, "getuid") and found.st_uid != os.getuid()
-            if not stat.S_ISREG(found.st_mode) or foreign or found.st_size > MOST_BYTES:
-                return None
-            data = file.read()
-        os.utime(path)
-    except OSError:
+    data = read_cached(folder / f"{key}.bin", MOST_BYTES)
+    if data is None:
         return None
     head = len(MAGIC) + DIGEST
     content = data[head:]
@@ -56,27 +44,11 @@ def keep_binary(key: str, binary: bytes) -> None:
     folder = cache_folder(FOLDER)
     if folder is None or not binary or len(binary) > MOST_BYTES:
         return
-    beside = folder / f".{key}.{os.urandom(8).hex()}.part"
-    with suppress(OSError):
-        try:
-            beside.write_bytes(MAGIC + _digest(key, binary) + binary)
-            beside.replace(folder / f"{key}.bin")
-        finally:
-            beside.unlink(missing_ok=True)
-        _make_room(folder)
+    if write_cached(folder / f"{key}.bin", MAGIC + _digest(key, binary) + binary):
+        make_room(folder, BOUND)
 
 
 def _digest(key: str, content: bytes) -> bytes:
     import hashlib
 
     return hashlib.sha256(key.encode() + content).digest()
-
-
-def _make_room(folder: Path) -> None:
-    entries = sorted((f.stat().st_mtime, f.stat().st_size, f) for f in folder.glob("*.bin"))
-    total = sum(size for _, size, _ in entries)
-    for _, size, file in entries:
-        if total <= BOUND:
-            return
-        file.unlink(missing_ok=True)
-        total -= size
