@@ -96,6 +96,10 @@ class Net:
         residency: str = "fastest",
         plugins: PluginHost | None = None,
     ) -> None:
+        if not isinstance(netfile, str | Path | NetFile):
+            raise InputError(f"netfile: expected a path or a NetFile, got {netfile!r:.60}")
+        if root_directory is not None and not isinstance(root_directory, str | Path):
+            raise InputError(f"root_directory: expected a path, got {root_directory!r:.60}")
         self._host = plugins or plugin_host()
         self.netfile = netfile if isinstance(netfile, NetFile) else load_netfile(netfile, self._host)
         self.settings = settle(
@@ -187,6 +191,7 @@ class Net:
         wanted = self._wanted(outputs)
         checked = check_shapes(self._needed_inputs(wanted), shapes)
         with self._lock:
+            self._check_open()
             known = self._known(measured=True)
             rivals = self._competitions(checked, wanted, known)
             tune_network(rivals, self._host, known, self.settings, self._held_bytes(), budget, progress)
@@ -221,6 +226,12 @@ class Net:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def __reduce__(self) -> Any:
+        """Refuse to be pickled or copied: devices, their memory and locks belong to one process, and to one Net."""
+        raise InputError(
+            f"{self.graph.file}: a Net is neither pickled nor copied; make one from the NetFile in each process"
+        )
 
     def __repr__(self) -> str:
         return f"<Net {self.graph.file!r}: {len(self.graph.nodes)} layers>"
@@ -278,6 +289,10 @@ class Net:
                     self.settings = attrs.evolve(self.settings, execution_mode=request.mode, device=request.device)
                 warn_caller(f"{self.graph.file}: a device was lost: {error}; {done}", DeviceWarning)
         return attempt()
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise CnnrtError(f"{self.graph.file}: this Net is closed; make a new one")
 
     def _forget_prepared(self) -> None:
         """Let go of all that is prepared and of all weights: both are made anew when they are needed."""
@@ -388,8 +403,7 @@ class Net:
     def _prepare(self, shapes: Mapping[str, Shape], wanted: Sequence[str]) -> Prepared:
         key = (tuple(shapes.items()), tuple(wanted))
         with self._lock:
-            if self._closed:
-                raise CnnrtError(f"{self.graph.file}: this Net is closed; make a new one")
+            self._check_open()
             prepared = self._prepared.get(key)
             if prepared is None:
                 try:

@@ -63,6 +63,8 @@ def settle(
         raise InputError(f'auto_tuning: expected True, False, "on" or "off", got {auto_tuning!r}')
     if execution_mode is not None and not isinstance(execution_mode, str):
         raise InputError(f"execution_mode: expected a text, got {execution_mode!r}")
+    if not isinstance(strict, bool):
+        raise InputError(f"strict: expected True or False, got {strict!r}")
     if device is not None and not isinstance(device, str):
         raise InputError(f"device: expected a name, got {device!r}")
     if tuning_budget is not None and (

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import logging
-from collections.abc import Iterator
+import pickle
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -287,6 +289,27 @@ def test_a_closed_net_says_so_and_closing_twice_is_fine(tmp_path: Path) -> None:
         net.compute(images(3, 8, 8))
     with pytest.raises(CnnrtError, match="this Net is closed"):
         _ = net.plan
+    with pytest.raises(CnnrtError, match="this Net is closed"):
+        net.tune((1, 3, 8, 8))
+
+
+@pytest.mark.parametrize("copied", [pickle.dumps, copy.copy, copy.deepcopy])
+def test_a_net_is_neither_pickled_nor_copied(net: Net, copied: Callable[[Net], object]) -> None:
+    with pytest.raises(InputError, match="make one from the NetFile in each process"):
+        copied(net)
+
+
+def test_arguments_of_another_type_are_named(tmp_path: Path) -> None:
+    path: Any = write_chain(tmp_path)
+    for arguments, message in (
+        ((None, {}), "netfile: expected a path or a NetFile, got None"),
+        ((bytes(path), {}), "netfile: expected a path"),
+        ((path, {"root_directory": 3}), "root_directory: expected a path, got 3"),
+        ((path, {"strict": "no"}), "strict: expected True or False, got 'no'"),
+    ):
+        positional, named = arguments
+        with pytest.raises(InputError, match=message):
+            Net(positional, **named)
 
 
 def test_the_latest_shapes_stay_prepared(net: Net, monkeypatch: pytest.MonkeyPatch) -> None:
