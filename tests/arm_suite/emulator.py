@@ -57,6 +57,7 @@ class Arm:
     def run(self, image: CodeImage, ranges: Sequence[tuple[int, int, int]], buffers: Sequence[Array]) -> None:
         """Call an image's kernel for ranges of units (first, end, thread); the buffers get what it wrote."""
         process = self._process
+        buffers = [_run_of_memory(buffer) for buffer in buffers]
         assert process.stdin
         assert process.stdout
         words = [len(image.code), image.entries["kernel"], len(ranges), len(buffers)]
@@ -74,6 +75,14 @@ class Arm:
                 buffer[...] = found
             else:
                 assert data == buffer.tobytes(), "a buffer that is only to be read was written to"
+
+
+def _run_of_memory(x: Array) -> Array:
+    """Return the memory from an array's first value to its last: a part of a larger array has gaps."""
+    if x.flags.c_contiguous:
+        return x
+    last = sum((size - 1) * stride for size, stride in zip(x.shape, x.strides, strict=True))
+    return np.lib.stride_tricks.as_strided(x, (last // x.itemsize + 1,), (x.itemsize,))
 
 
 @functools.cache
