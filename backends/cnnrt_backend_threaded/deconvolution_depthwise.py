@@ -11,11 +11,11 @@ from cnnrt_backend_threaded.aligned import aligned_floats
 from cnnrt_backend_threaded.cost_model import product_seconds
 from cnnrt_backend_threaded.deconvolution_geometry import SpreadAxis, spread_geometry, strides_taken
 from cnnrt_backend_threaded.emitter import Code, Index, Value
-from cnnrt_backend_threaded.native_kernel import FOLDS, NativeKernel, apply_folded
+from cnnrt_backend_threaded.native_kernel import FOLDS, WritesPixels, apply_folded, pitch_of
 from cnnrt_backend_threaded.window_walk import channel_groups
 
 
-class DepthwiseDeconvolution(NativeKernel):
+class DepthwiseDeconvolution(WritesPixels):
     """One input and one output channel in each group."""
 
     layer = "Deconvolution"
@@ -74,7 +74,7 @@ class DepthwiseDeconvolution(NativeKernel):
             row, row_tap, rows = _taps(code, g.rows, i)
             with code.loop(0, g.columns.outputs) as j:
                 column, column_tap, columns = _taps(code, g.columns, j)
-                target = code.at(out, code.mul(code.add(code.mul(unit, g.columns.outputs), j), channels))
+                target = code.at(out, code.mul(code.add(code.mul(unit, g.columns.outputs), j), pitch_of(call)))
 
                 def group(first: Index, lanes: Sequence[int | None]) -> None:
                     def at_row(r: Index, sums: list[Value]) -> list[Value]:

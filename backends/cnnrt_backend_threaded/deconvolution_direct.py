@@ -19,7 +19,7 @@ from cnnrt_backend_threaded.convolution_direct import SLAB_SHARE, UNITS_PER_THRE
 from cnnrt_backend_threaded.cost_model import product_seconds
 from cnnrt_backend_threaded.deconvolution_geometry import Phase, SpreadGeometry, spread_geometry, strides_taken
 from cnnrt_backend_threaded.emitter import FLOATS, I64, Code, Index, Value
-from cnnrt_backend_threaded.native_kernel import FOLDS, NativeKernel, apply_folded
+from cnnrt_backend_threaded.native_kernel import FOLDS, WritesPixels, apply_folded, pitch_of
 from cnnrt_backend_threaded.register_tile import Tile, add_products, choose_tile
 from cnnrt_backend_threaded.target import Machine
 
@@ -53,7 +53,7 @@ class SpreadPlan:
         return -(-self.slab_rows * self.slab_columns * self.geometry.inputs // 16) * 16
 
 
-class DirectDeconvolution(NativeKernel):
+class DirectDeconvolution(WritesPixels):
     """Any transposed convolution."""
 
     layer = "Deconvolution"
@@ -146,10 +146,10 @@ class DirectDeconvolution(NativeKernel):
                 seen = code.at(source, code.mul(group, g.group_inputs))
                 first_output = code.add(code.mul(group, g.group_outputs), code.mul(number, outputs))
                 image_row = code.mul(image, g.rows.outputs)
-                made = code.at(out, code.add(code.mul(image_row, g.columns.outputs * g.outputs), first_output))
+                made = code.at(out, code.add(code.mul(image_row, g.columns.outputs * pitch_of(call)), first_output))
                 panel_weights = code.at(weights, code.mul(panel, g.positions * g.group_inputs * outputs))
                 panel_biases = code.at(biases, code.mul(panel, outputs))
-                _phases(code, p, compute, block, top, (seen, panel_weights, panel_biases, made, number))
+                _phases(code, p, compute, block, top, (seen, panel_weights, panel_biases, made, number), pitch_of(call))
 
 
 def plan(call: LayerCall, machine: Machine) -> SpreadPlan:
@@ -223,8 +223,12 @@ def _phases(
     block: Index,
     top: Index,
     places: tuple[Value, Value, Value, Value, Index],
+    pitch: int,
 ) -> None:
-    """Compute a panel's outputs of a block: phase by phase, tile by tile. `places` are the function's but the taps."""
+    """Compute a panel's outputs of a block: phase by phase, tile by tile.
+
+    `places` are the function's but the taps; `pitch`: from one pixel of the output to the next.
+    """
     g = p.geometry
     seen, weights, biases, made, number = places
     width = p.slab_columns or g.columns.inputs
@@ -254,7 +258,7 @@ def _phases(
                 code.at(seen, code.mul(pixel, g.inputs)),
                 own_weights,
                 biases,
-                code.at(made, code.mul(result, g.outputs)),
+                code.at(made, code.mul(result, pitch)),
                 number,
                 rows["taps"],
                 columns["taps"],
@@ -304,7 +308,7 @@ def _tile_function(call: LayerCall, code: Code, p: SpreadPlan) -> Value:
         def store(outputs: int) -> None:
             for pixel in range(tile.pixels):
                 row, column = divmod(pixel, tile.columns)
-                place = (row * g.rows.stride * g.columns.outputs + column * g.columns.stride) * g.outputs
+                place = (row * g.rows.stride * g.columns.outputs + column * g.columns.stride) * pitch_of(call)
                 for v in range(vectors):
                     count = min(lanes, outputs - v * lanes)
                     if count > 0:

@@ -13,7 +13,7 @@ from cnnrt.backend import Device
 from cnnrt.layer_call import LayerCall
 from cnnrt_backend_threaded.cost_model import pass_seconds
 from cnnrt_backend_threaded.emitter import Code, Index, Value
-from cnnrt_backend_threaded.native_kernel import NativeKernel
+from cnnrt_backend_threaded.native_kernel import WritesPixels, pitch_of
 from cnnrt_backend_threaded.window_walk import channel_groups
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ MOST_PIXELS = 2**16
 """Of a side of the output: so long are the tables."""
 
 
-class Resample(NativeKernel):
+class Resample(WritesPixels):
     """Base: one row of outputs after the other."""
 
     name = "taps"
@@ -70,7 +70,7 @@ class Resample(NativeKernel):
             with code.loop(0, width) as j:
                 pixels = [code.mul(place, channels) for place in columns.at(j)]
                 column_weights = columns.weights(j)
-                target = code.at(out, code.mul(code.add(code.mul(unit, width), j), channels))
+                target = code.at(out, code.mul(code.add(code.mul(unit, width), j), pitch_of(call)))
 
                 def group(first: Index, lanes: Sequence[int | None]) -> None:
                     for v, count in enumerate(lanes):
