@@ -66,6 +66,7 @@ def tune(
     """
     from cnnrt.cli.printing import print_json, stdout
     from cnnrt.errors import InputError
+    from cnnrt.tuning.network import UNMEASURED
 
     with options.open(netfile, mode) as net:
         shapes = shapes_by_name(net, stated_inputs)
@@ -78,6 +79,8 @@ def tune(
             print_json({"netfile": str(netfile), "inputs": shapes, "layers": [t.to_dict() for t in known]})
             return
         _print(stdout(), known)
+        if any(t.why == UNMEASURED for t in known):
+            tell("note", "what was learned is kept; where time ran out, run it again, or give it more (--budget)")
         if not net.settings.auto_tuning:
             tell("note", "auto_tuning is off in this NetFile: it runs by the cost model's choice until it is on")
 

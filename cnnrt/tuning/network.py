@@ -17,6 +17,8 @@ from cnnrt.tuning.knowledge import Knowledge
 from cnnrt.tuning.record import Record
 from cnnrt.tuning.tuner import Limits, Progress, open_tasks, tune, worth_trying
 
+UNMEASURED = "not measured: the time or the memory allowed was used up"
+
 
 @attrs.frozen
 class Tuned:
@@ -80,4 +82,4 @@ def _tuned(rival: Competition, known: Knowledge) -> Tuned:
         return Tuned(name, kind, record)
     if len(worth_trying(rival.call, able)) < 2:
         return Tuned(name, kind, None, "no other kernel comes near the default")
-    return Tuned(name, kind, None, "not measured: the time or the memory allowed was used up")
+    return Tuned(name, kind, None, UNMEASURED)
