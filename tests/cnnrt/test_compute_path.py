@@ -56,6 +56,7 @@ RUNNING = {
     "net.py:Net._wanted",
     "net.py:Net._needed_inputs",
     "net.py:Net._prepare",  # one look into a dict of what is prepared
+    "net.py:Net._check_open",
     "executor.py:Prepared.run",
     "executor.py:Prepared._run",
     "executor.py:Prepared._forget",
