@@ -17,6 +17,8 @@ from cnnrt_backend_sequential.workspace import Scratch
 
 BLOCK_BYTES = 4 << 20
 """Of the weights that one product reads: large enough for BLAS, small enough to be read in pieces."""
+GROUP = 8
+"""Outputs that BLAS computes side by side, or a multiple: what is left over it may add up in another order."""
 
 
 class MatrixProduct(HostKernel):
@@ -92,10 +94,13 @@ class MatrixProduct(HostKernel):
 
 
 def _block(call: LayerCall) -> int:
-    """Return the outputs of a block: all where the weights are few, else an equal number in each."""
+    """Return the outputs of a block: all where the weights are few, else an equal number in each, in groups if it can be."""
     _, outputs, inputs = _sizes(call)
-    blocks = max(1, 4 * outputs * inputs // BLOCK_BYTES)
-    return max(1, -(-outputs // blocks))
+    fewest = max(1, 4 * outputs * inputs // BLOCK_BYTES)
+    if fewest == 1:
+        return max(1, outputs)
+    equal = (-(-outputs // blocks) for blocks in range(fewest, 4 * fewest))
+    return next((each for each in equal if each % GROUP == 0), -(-outputs // fewest))
 
 
 def _sizes(call: LayerCall) -> tuple[int, int, int]:

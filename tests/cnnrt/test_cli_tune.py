@@ -23,7 +23,7 @@ def a_backend_with_rivals(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     """Toys that compete for the convolution, and a store of this test's own."""
     monkeypatch.setenv("CNNRT_CACHE", str(tmp_path / "cache"))
     kernels = [
-        SleepyKernel("Convolution", name="promising", seconds=1e-3, lasts=3e-3),
+        SleepyKernel("Convolution", name="promising", seconds=1e-3, lasts=6e-3),
         SleepyKernel("Convolution", name="modest", seconds=2e-3, lasts=2e-4),
         *(ToyKernel(kind) for kind in ("Pooling", "FullyConnected", "Softmax")),
     ]
