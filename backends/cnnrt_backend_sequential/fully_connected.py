@@ -94,7 +94,7 @@ class MatrixProduct(HostKernel):
 
 
 def _block(call: LayerCall) -> int:
-    """Return the outputs of a block: all where the weights are few, else an equal number in each, in groups if it can be."""
+    """Return the outputs of a block: all where weights are few, else equally many in each, in groups if it can be."""
     _, outputs, inputs = _sizes(call)
     fewest = max(1, 4 * outputs * inputs // BLOCK_BYTES)
     if fewest == 1:
