@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -48,7 +48,7 @@ def devices(verbose: bool, runtime: bool, as_json: bool) -> None:
     if as_json:
         readable = [{"name": meter.name, "problem": problem, "usable": not problem} for meter, problem in meters]
         own = {**attrs.asdict(hardware), "cores_usable": hardware.cores_usable}
-        listed = [{**attrs.asdict(d), "usable": not d.problem} for d in found]
+        listed = [{**_stated(d), "usable": not d.problem} for d in found]
         measured = {"runtime_bytes": taken} if runtime else {}
         print_json({"hardware": own, "devices": listed, "meters": readable, **measured})
         return
@@ -72,6 +72,16 @@ def devices(verbose: bool, runtime: bool, as_json: bool) -> None:
             told = device.details or {"usable": f"no: {device.problem}" if device.problem else "yes"}
             facts = {f"  {name}": value for name, value in told.items()}
             print_facts(console, {**facts, **_quarantined(device)})
+
+
+def _stated(device: Device) -> dict[str, Any]:
+    """Return what every device states; what a backend's own class of devices adds is its business."""
+    import attrs
+
+    from cnnrt.backend import Device
+
+    stated = {a.name: getattr(device, a.name) for a in attrs.fields(Device)}
+    return {**stated, "details": dict(device.details), "aliases": list(device.aliases)}
 
 
 def _runtimes(backends: Iterable[str]) -> dict[str, int]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from importlib import metadata
 
+import attrs
 import pytest
 
 from cli_suite.command import answer, json_answer, run_cnnrt
@@ -46,6 +47,20 @@ def test_devices_as_json() -> None:
     found = json_answer("devices")
     assert found["hardware"]["cores_usable"] >= 1
     assert {"backend": "sequential", "name": "cpu", "usable": True}.items() <= found["devices"][0].items()
+
+
+def test_what_a_backend_keeps_with_its_devices_is_not_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    @attrs.frozen
+    class Handled(Device):
+        handle: object = None
+
+    own = Handled("sequential", "phone", details={"driver": "1"}, handle=object())
+    monkeypatch.setattr(SequentialBackend, "devices", lambda backend: [own])
+    (told,) = json_answer("devices")["devices"]
+    assert told == {
+        "backend": "sequential", "name": "phone", "description": "", "problem": "", "details": {"driver": "1"},
+        "aliases": [], "alone": False, "usable": True,
+    }  # fmt: skip
 
 
 @pytest.mark.skipif(not possible(), reason="this system does not tell a process's peak from a moment on")
