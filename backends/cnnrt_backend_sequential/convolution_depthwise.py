@@ -10,10 +10,10 @@ import numpy as np
 from cnnrt.backend import Device, HostFunction, HostKernel, Packed
 from cnnrt.layer import Array
 from cnnrt.layer_call import LayerCall
-from cnnrt_backend_sequential.convolution_geometry import ConvolutionGeometry, convolution_geometry
 from cnnrt_backend_sequential.cost_model import RUN_SECONDS, passes_seconds
 from cnnrt_backend_sequential.rectifier import FOLDS, folded_slope, rectify_in_place
 from cnnrt_backend_sequential.workspace import BLOCK_BYTES, Scratch
+from cnnrt_layers.convolution_geometry import ConvolutionGeometry, convolution_geometry
 from cnnrt_layers.windows import Windows
 
 
@@ -133,9 +133,11 @@ class _Band:
 
 
 def _band(g: ConvolutionGeometry, start: int, stop: int) -> _Band:
-    above = g.pad[0] - start * g.stride[0]
-    down = Windows(g.input_size[0], g.kernel[0], g.stride[0], g.dilation[0], above, g.pad[2], stop - start)
-    across = Windows(g.input_size[1], g.kernel[1], g.stride[1], g.dilation[1], g.pad[1], g.pad[3], g.output_size[1])
+    above = g.before[0] - start * g.stride[0]
+    down = Windows(g.input_size[0], g.kernel[0], g.stride[0], g.dilation[0], above, g.after[0], stop - start)
+    across = Windows(
+        g.input_size[1], g.kernel[1], g.stride[1], g.dilation[1], g.before[1], g.after[1], g.output_size[1]
+    )
     taps = []
     for position, (row, column) in enumerate(np.ndindex(g.kernel)):
         (rows, image_rows), (columns, image_columns) = down.overlap(row), across.overlap(column)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import attrs
 
-from cnnrt_backend_sequential.convolution_geometry import ConvolutionGeometry
 from cnnrt_backend_sequential.workspace import Scratch
+from cnnrt_layers.convolution_geometry import ConvolutionGeometry
 
 BLOCK_BYTES = 1536 * 1024
 """Upper limit of the workspace wherever one output row fits into it: second-level cache plus a share of the third."""
@@ -68,7 +68,7 @@ class RowsPlan:
         columns = self.rows * self.line
         scratch = Scratch()
         scratch.add((1 + self.unrolled_rows, (self.rows + self.reach) * self.line))
-        scratch.add((1 + self.geometry.inner, columns) if self.unroll else (0, 0))
+        scratch.add((1 + self.geometry.depth, columns) if self.unroll else (0, 0))
         scratch.add((self.geometry.group_outputs, columns))
         scratch.add((self.geometry.group_outputs, columns) if len(self.taps) > 1 and not self.unroll else (0, 0))
         return scratch

@@ -9,10 +9,10 @@ import numpy as np
 from cnnrt.backend import Device, HostFunction, HostKernel, Packed
 from cnnrt.layer import Array
 from cnnrt.layer_call import LayerCall
-from cnnrt_backend_sequential.convolution_geometry import ConvolutionGeometry, convolution_geometry
 from cnnrt_backend_sequential.cost_model import passes_seconds, product_seconds
 from cnnrt_backend_sequential.rectifier import FOLDS, folded_slope, needs_scratch, rectify_in_place, rows_at_once
 from cnnrt_backend_sequential.workspace import Scratch
+from cnnrt_layers.convolution_geometry import ConvolutionGeometry, convolution_geometry
 
 BLOCK_BYTES = 4 * 1024 * 1024
 """Inputs and outputs of a block. Long rows are worth more here than the second-level cache: NumPy adds the bias to
@@ -34,7 +34,7 @@ class PointwiseConvolution(HostKernel):
             return f"the kernel is {g.kernel[0]}×{g.kernel[1]}, not 1×1"
         if g.stride != (1, 1):
             return "the stride is not 1"
-        return not any(g.pad) or "the image is padded"
+        return not any((*g.before, *g.after)) or "the image is padded"
 
     def estimate(self, call: LayerCall, device: Device) -> float:
         """Return the seconds for products, bias and ReLU."""
@@ -42,7 +42,7 @@ class PointwiseConvolution(HostKernel):
         columns = max(1, min(_block_pixels(g), g.pixels))
         blocks = g.images * g.groups * -(-g.pixels // columns)
         finish = passes_seconds(g.group_outputs * columns, 1 + len(call.folded), 2)
-        return blocks * (product_seconds(g.group_outputs, g.inner, columns) + finish)
+        return blocks * (product_seconds(g.group_outputs, g.depth, columns) + finish)
 
     def parameters(self, call: LayerCall) -> Mapping[str, int | str]:
         """Return the pixels of a block."""

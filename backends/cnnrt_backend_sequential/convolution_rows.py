@@ -22,10 +22,10 @@ import numpy as np
 from cnnrt.backend import Device, HostFunction, HostKernel, Packed
 from cnnrt.layer import Array
 from cnnrt.layer_call import LayerCall
-from cnnrt_backend_sequential.convolution_geometry import convolution_geometry
 from cnnrt_backend_sequential.convolution_plan import RowsPlan, plan_rows
 from cnnrt_backend_sequential.cost_model import RUN_SECONDS, passes_seconds, product_seconds
 from cnnrt_backend_sequential.rectifier import FOLDS, folded_slope, rectify
+from cnnrt_layers.convolution_geometry import convolution_geometry
 from cnnrt_layers.windows import Windows
 
 
@@ -52,7 +52,7 @@ class RowsConvolution(HostKernel):
         # One copy for each kernel column and phase, and two borders to fill with zeros.
         seconds = passes_seconds(runs * g.output_size[1], 1, len(plan.phases) * (g.kernel[1] + 2)) + runs * RUN_SECONDS
         if plan.unroll:
-            seconds += passes_seconds(g.inner * columns, 1, taps) + product_seconds(g.group_outputs, g.inner, columns)
+            seconds += passes_seconds(g.depth * columns, 1, taps) + product_seconds(g.group_outputs, g.depth, columns)
         else:
             seconds += sum(product_seconds(g.group_outputs, t.count * plan.tap_length, columns) for t in plan.taps)
             seconds += passes_seconds(g.group_outputs * columns, taps - 1, taps - 1)
@@ -121,7 +121,9 @@ class _Part:
         self._starts = starts
         self._scratch = plan.scratch()
         self._unrolled_shape = (len(plan.phases), g.group_inputs, g.kernel[1], -1, plan.images, g.output_size[1])
-        across = Windows(g.input_size[1], g.kernel[1], g.stride[1], g.dilation[1], g.pad[1], g.pad[3], g.output_size[1])
+        across = Windows(
+            g.input_size[1], g.kernel[1], g.stride[1], g.dilation[1], g.before[1], g.after[1], g.output_size[1]
+        )
         self._taps_across = [across.overlap(tap) for tap in range(g.kernel[1])]
         height = g.output_size[0]
         self._blocks = [self._block(start, min(start + plan.rows, height)) for start in range(0, height, plan.rows)]
@@ -155,7 +157,7 @@ class _Part:
         """Return the pairs of matrices whose products add up to the block's `count` columns."""
         plan = self._plan
         length = plan.tap_length
-        bias = matrix.shape[1] - plan.geometry.inner
+        bias = matrix.shape[1] - plan.geometry.depth
         operands = []
         for tap in plan.taps:
             first, later = 1 + tap.phase * length, tap.later * plan.line
@@ -189,7 +191,7 @@ class _Part:
         copies: list[tuple[_Place, slice, slice]] = []
         zeros: list[_Place] = []
         for index, phase in enumerate(plan.phases):
-            above = g.pad[0] - start * g.stride[0] - phase
+            above = g.before[0] - start * g.stride[0] - phase
             rows, image_rows = Windows(g.input_size[0], 1, g.stride[0], 1, above, 0, rows_here).overlap(0)
             zeros += [(index, _ALL, _ALL, border) for border in _borders(rows, rows_here)]
             for tap, (columns, image_columns) in enumerate(self._taps_across):

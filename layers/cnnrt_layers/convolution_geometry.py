@@ -26,6 +26,12 @@ class ConvolutionGeometry:
     stride: tuple[int, int]
     dilation: tuple[int, int]
     before: tuple[int, int]
+    after: tuple[int, int] = (0, 0)
+
+    @property
+    def pixels(self) -> int:
+        """Pixels of an output image."""
+        return self.output_size[0] * self.output_size[1]
 
     @property
     def inputs(self) -> int:
@@ -74,4 +80,5 @@ def convolution_geometry(call: LayerCall) -> ConvolutionGeometry:
         stride=layer.stride,
         dilation=layer.dilation,
         before=(layer.pad[0], layer.pad[1]),
+        after=(layer.pad[2], layer.pad[3]),
     )
