@@ -204,23 +204,29 @@ def _arena_bytes(steps: Sequence[Step], specs: Sequence[BufferSpec]) -> int:
     return max(((spec.offset or 0) + spec.type.nbytes for spec in own), default=0)
 
 
-def _program(step: Step, session: Session) -> Handle:
+def _kernel(step: Step) -> OpenCLKernel:
     if not isinstance(step.kernel, OpenCLKernel):
         raise CnnrtError(
             f"layer {step.layer_name!r}: kernel {step.kernel.name!r} of backend {step.kernel.backend!r} is not an "
             f"OpenCLKernel, so it cannot run in a segment of OpenCL; derive it from OpenCLKernel"
         )
+    return step.kernel
+
+
+def _program(step: Step, session: Session) -> Handle:
+    kernel = _kernel(step)
     try:
-        return session.program(step.kernel.text(), step.kernel.defines(step.call, session.device))
+        return session.program(kernel.text(), kernel.defines(step.call, session.device))
     except (MemoryError, DeviceLostError):
         raise
     except Exception as error:
-        raise _explained(step, f"could not be built from {step.kernel.source}", error) from error
+        raise _explained(step, f"could not be built from {kernel.source}", error) from error
 
 
 def _launches(step: Step, session: Session) -> list[Launch]:
+    kernel = _kernel(step)
     try:
-        launches = step.kernel.launches(step.call, session.device)  # type: ignore[attr-defined]
+        launches = kernel.launches(step.call, session.device)
     except Exception as error:
         raise _explained(step, "could not be prepared", error) from error
     return [launch for launch in launches if not launch.empty]

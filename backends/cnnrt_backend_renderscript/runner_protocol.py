@@ -1,21 +1,22 @@
 """What a client and the runner (`runtime/runner.c`) say to one another, byte by byte.
 
-Everything is little-endian. A message is a header, u32 magic "CNRS", u32 kind, u64 bytes of the payload, and its payload.
+Everything is little-endian. A message is a header (u32 magic "CNRS", u32 kind, u64 bytes of the payload) and a payload.
 The runner speaks first: HELLO, with u32 version, u32 bytes of a pointer, u32 processors, u32 scripts and the digest of
 its build in 64 hexadecimal digits. Then each request gets one answer, in order; a client may send several at once.
 
-| request | payload | answer |
-|---|---|---|
-| ALLOCATE | u64 bytes of the arena, u32 buffers, u32 0; each: u64 place in the arena or `APART`, u32 values, u32 0 | DONE |
-| WRITE | u32 buffer, u32 0, u64 first byte, data | DONE |
-| PROGRAM | u32 launches; each: u32 script, kernel, items, output or `NO_BUFFER`, inputs, globals; then inputs: u32 buffer; then globals: u32 global, u32 1 where it is an allocation, u32 value or buffer | DONE |
-| LAUNCH | u32 first launch, u32 the one behind the last, u32 threads | DONE with u64 nanoseconds |
-| READ | u32 buffer, u32 0, u64 first byte, u64 bytes | DONE with data |
+Requests, their payloads, and the payload of DONE where it has one:
+
+- ALLOCATE: u64 bytes of the arena, u32 buffers, u32 0; for each: u64 place in the arena or `APART`, u32 values, u32 0.
+- WRITE: u32 buffer, u32 0, u64 first byte, data.
+- PROGRAM: u32 launches; for each: u32 script, kernel, items, output or `NO_BUFFER`, inputs, globals; then inputs: u32
+  buffer; then globals: u32 global, u32 1 where it is an allocation, u32 value or buffer.
+- LAUNCH: u32 first launch, u32 the one behind the last, u32 threads. DONE: u64 nanoseconds.
+- READ: u32 buffer, u32 0, u64 first byte, u64 bytes. DONE: data.
 
 Where a request cannot be fulfilled the answer is FAILED with a text. While launches run, ALIVE (no payload) comes about
-once a second, between two of them. ALLOCATE zeroes the buffers and forgets the program. Scripts are numbered as they were
-linked, kernels and globals in the order of a script's text. When the client closes its end the runner is done.
-"""  # noqa: E501 - a row of a table is a line
+once a second, between two of them. ALLOCATE zeroes the buffers and forgets the program. Scripts are numbered as they
+were linked, kernels and globals in the order of a script's text. When the client closes its end the runner is done.
+"""
 
 from __future__ import annotations
 

@@ -13,6 +13,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import psutil
@@ -49,10 +50,10 @@ def host() -> PluginHost:
     return extended(plugin_host(), backends=[RenderScriptBackend()], kernels=renderscript_kernels())
 
 
-def net_on(device: str, netfile: Path | None = None, **settings: object) -> Net:
+def net_on(device: str, netfile: Path | None = None, **settings: Any) -> Net:
     """Return a network, the demo's LeNet unless it is another, on a device and nowhere else."""
     return Net(netfile or demo_netfile(), plugins=host(), execution_mode="renderscript", device=device, strict=True,
-               **settings)  # type: ignore[arg-type]  # fmt: skip
+               **settings)  # fmt: skip
 
 
 def ran_on(net: Net) -> set[str]:

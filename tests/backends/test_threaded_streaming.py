@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -35,10 +36,10 @@ PARAMETERS = {
 }
 
 
-def threaded(netfile: Path, **options: object) -> Net:
+def threaded(netfile: Path, **options: Any) -> Net:
     layers = list(plugin_host().layers().values())
     host = offered(layers=layers, backends=[ThreadedBackend()], kernels=threaded_kernels())
-    return Net(netfile, execution_mode="threaded", plugins=host, **options)  # type: ignore[arg-type]
+    return Net(netfile, execution_mode="threaded", plugins=host, **options)
 
 
 @pytest.fixture(scope="module")

@@ -9,6 +9,7 @@ import os
 import warnings
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -154,9 +155,9 @@ def test_what_is_prepared_for_several_shapes_fits_the_ceiling_together(path: Pat
             x = images(batch, 8, 8, 8)
             assert net.compute(x).tobytes() == Net(path).compute(x).tobytes()
             kept = list(net._prepared.values())
-            stay = frozenset[object]().union(*(p.resident for p in kept))
+            stay = frozenset[Any]().union(*(p.resident for p in kept))
             each = sum(p.plan.memory.peak - p.plan.memory.resident for p in kept)
-            assert sum(w.nbytes for w in stay) + each <= ceiling  # type: ignore[attr-defined]
+            assert sum(w.nbytes for w in stay) + each <= ceiling
 
 
 def test_a_batch_is_computed_in_parts_where_its_values_are_too_large(tmp_path: Path) -> None:
