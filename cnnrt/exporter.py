@@ -54,6 +54,13 @@ class Exporter(abc.ABC):
     description: ClassVar[str] = ""
     suffix: ClassVar[str] = ""
 
+    def problem(self) -> str:
+        """Return why nothing can be written here: which package is missing, and how to install it. Empty: all is there.
+
+        Asked for listings; looks for the package without importing it.
+        """
+        return ""
+
     @abc.abstractmethod
     def write(self, network: ExportedNetwork, target: Path) -> Sequence[str]:
         """Write the network and return notes: what was lost, or should be looked at.

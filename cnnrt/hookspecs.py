@@ -85,7 +85,8 @@ def cnnrt_kernels() -> Sequence[Kernel]:
 def cnnrt_importers() -> Sequence[Importer]:
     """Return importers. Kind `importer`.
 
-    Called once, when the first model is converted or plugins are listed. Heavy readers are imported in `read`.
+    Called once, when the first model is converted or plugins are listed. Heavy readers are imported in `read`. An
+    importer whose packages are missing is returned all the same: its `problem()` says what to install.
 
         @hookimpl
         def cnnrt_importers():
@@ -98,7 +99,8 @@ def cnnrt_importers() -> Sequence[Importer]:
 def cnnrt_exporters() -> Sequence[Exporter]:
     """Return exporters. Kind `exporter`.
 
-    Called once, when the first network is exported or plugins are listed. Heavy writers are imported in `write`.
+    Called once, when the first network is exported or plugins are listed. Heavy writers are imported in `write`. An
+    exporter whose packages are missing is returned all the same: its `problem()` says what to install.
 
         @hookimpl
         def cnnrt_exporters():

@@ -40,6 +40,13 @@ class Importer(abc.ABC):
     description: ClassVar[str] = ""
     suite: ClassVar[str] = ""
 
+    def problem(self) -> str:
+        """Return why nothing can be read here: which package is missing, and how to install it. Empty: all is there.
+
+        Asked for listings; looks for the package without importing it.
+        """
+        return ""
+
     @abc.abstractmethod
     def recognises(self, files: Sequence[Path]) -> bool:
         """Tell whether these files are this importer's, by names and first bytes; never raises for foreign ones."""

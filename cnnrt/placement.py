@@ -14,12 +14,13 @@ import attrs
 from cnnrt.backend import Device, HostFunction, HostKernel, Kernel, Packed
 from cnnrt.candidates import Candidate, Candidates, find_candidates
 from cnnrt.errors import PlacementError
-from cnnrt.graph import Graph, Node, nearest
+from cnnrt.graph import Graph, Node
 from cnnrt.layer import Array
 from cnnrt.layer_call import LayerCall
 from cnnrt.pinned import NO_PINS, Pin
 from cnnrt.plugins import PluginHost
 from cnnrt.shapes import Shapes
+from netfile_spec.problems import closest
 
 if TYPE_CHECKING:
     from cnnrt.tuning.knowledge import Choice
@@ -88,9 +89,10 @@ def choose_devices(host: PluginHost, request: Request) -> list[Device]:
     backends = host.backends()
     if request.mode != "parallel":
         if backends.find(request.mode) is None:
+            near = closest(request.mode, [*backends, "parallel"])
             raise PlacementError(
                 f'no backend is named {request.mode!r}; execution_mode is "parallel" or one of the installed '
-                f"backends: {', '.join(sorted(backends)) or 'none'} ({nearest(request.mode, [*backends, 'parallel'])})"
+                f"backends: {', '.join(sorted(backends)) or 'none'}" + (f"; did you mean {near!r}?" if near else "")
             )
         backends_allowed = [backends[request.mode]]
     else:

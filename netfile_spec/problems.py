@@ -9,6 +9,8 @@ from netfile_spec.errors import NetFileError, Position, Problem
 from netfile_spec.limits import MAX_PROBLEMS
 
 _LONGEST_QUOTE = 60
+_NEAR = 0.7
+"""Likeness (difflib's) from which on a name is taken for a misspelling: one wrong letter of four, and not two."""
 
 
 class Problems:
@@ -54,7 +56,7 @@ def closest(name: str, known: Iterable[str]) -> str | None:
     # difflib takes quadratic time, and a long word is no misspelling of a short one.
     if len(name) > _LONGEST_QUOTE:
         return None
-    close = get_close_matches(name.lower(), by_lower, n=1)
+    close = get_close_matches(name.lower(), by_lower, n=1, cutoff=_NEAR)
     return by_lower[close[0]] if close else None
 
 

@@ -7,7 +7,6 @@ the program itself are let through, with Python's traceback.
 
 from __future__ import annotations
 
-import difflib
 import functools
 import importlib
 import logging
@@ -20,6 +19,8 @@ from contextlib import contextmanager, suppress
 from typing import Any, TextIO
 
 import click
+
+from cnnrt.cli.narrow_encodings import tolerate_narrow_encodings
 
 FAILED, MISUSED, INTERRUPTED = 1, 2, 130
 EXIT_CODES = {
@@ -105,8 +106,10 @@ class CommandLine(_Explained, click.Group):
         """Return the command that the arguments name; an unknown one is an error with the nearest known."""
         name = args[0]
         if name not in self.subcommands and not name.startswith("-"):
-            near = difflib.get_close_matches(name.lower(), self.subcommands, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else f"commands: {', '.join(self.subcommands)}"
+            from netfile_spec.problems import closest  # where all is well, the command line does without
+
+            near = closest(name, self.subcommands)
+            hint = f"did you mean {near!r}?" if near else f"commands: {', '.join(self.subcommands)}"
             raise click.UsageError(f"there is no command {name!r}; {hint}", ctx)
         return super().resolve_command(ctx, args)
 
@@ -123,7 +126,7 @@ class CommandLine(_Explained, click.Group):
             return super().main(args, prog_name, complete_var, standalone_mode=False, **extra)
         choices = extra.setdefault("obj", Choices())
         work = functools.partial(super().main, args, prog_name, complete_var, standalone_mode=False, **extra)
-        _tolerate_narrow_encodings()
+        tolerate_narrow_encodings()
         with _warnings_on_stderr(), _log_on_stderr():
             code = self._exit_code(work, choices)
         sys.exit(_flushed(code))
@@ -230,14 +233,6 @@ def _log_on_stderr() -> Iterator[None]:
         yield
     finally:
         log.removeHandler(handler)
-
-
-def _tolerate_narrow_encodings() -> None:
-    """Write a question mark for what stdout's or stderr's encoding lacks, instead of failing."""
-    for stream in (sys.stdout, sys.stderr):
-        reconfigure = getattr(stream, "reconfigure", None)
-        if reconfigure is not None:
-            reconfigure(errors="replace")
 
 
 def _flushed(code: int) -> int:

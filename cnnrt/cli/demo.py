@@ -12,6 +12,7 @@ import attrs
 import click
 
 from cnnrt.cli.command_line import Command
+from cnnrt.cli.narrow_encodings import writable
 from cnnrt.cli.net_options import json_option, mode_option
 
 if TYPE_CHECKING:
@@ -142,11 +143,14 @@ def print_demo(console: Console, read: Demo) -> None:
 
 
 def _print_pictures(console: Console, readings: Sequence[Reading]) -> None:
-    look = BLACK_AND_WHITE if console.no_color or console.color_system is None else GREY
+    from cnnrt.cli.half_blocks import UPPER
+
+    plain = console.no_color or console.color_system is None or writable(UPPER, console.encoding) != UPPER
+    look = BLACK_AND_WHITE if plain else GREY
     width = console.width if console.is_terminal else WIDTH_OF_PIPE
     in_a_row = max(1, min(MOST_IN_A_ROW, (width + len(GAP)) // (look.columns + len(GAP))))
     for start in range(0, len(readings), in_a_row):
-        shown = [_shown(reading, look) for reading in readings[start : start + in_a_row]]
+        shown = [_shown(reading, look, console.encoding) for reading in readings[start : start + in_a_row]]
         for parts in zip(*shown, strict=True):
             line = parts[0]
             for part in parts[1:]:
@@ -157,7 +161,7 @@ def _print_pictures(console: Console, readings: Sequence[Reading]) -> None:
         console.print()
 
 
-def _shown(reading: Reading, look: _Look) -> list[Text]:
+def _shown(reading: Reading, look: _Look, encoding: str) -> list[Text]:
     """Return the lines of a picture, with the answer below it."""
     import numpy as np
     from PIL import Image
@@ -169,7 +173,7 @@ def _shown(reading: Reading, look: _Look) -> list[Text]:
         box = (look.margin, look.margin, image.width - look.margin, image.height - look.margin)
         pixels = image.convert("L").crop(box).resize((look.columns, look.columns), Image.Resampling.BOX)
     mark, style = ("\N{CHECK MARK}", "green") if reading.right else ("\N{BALLOT X}", "bold red")
-    caption = f"{reading.answer} {100 * reading.confidence:5.1f} %  {mark}"
+    caption = writable(f"{reading.answer} {100 * reading.confidence:5.1f} %  {mark}", encoding)
     return [*picture(np.asarray(pixels), grey=look is GREY), Text(caption.ljust(look.columns), style)]
 
 

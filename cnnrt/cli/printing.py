@@ -9,15 +9,21 @@ from typing import Any, Literal
 
 import attrs
 import click
-from rich.box import SIMPLE_HEAD
+from rich.box import SIMPLE_HEAD, Box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from cnnrt.cli.command_line import printable
+from cnnrt.cli.narrow_encodings import writable
 
 UNLIMITED = 100_000
 """Columns of a pipe or file: there, a table is as wide as what is in it."""
+RULE = "\N{BOX DRAWINGS LIGHT HORIZONTAL}"
+LONGEST_RULE = 120
+"""Columns of the line below a pipe's headings, which need not be as long as the longest sentence in the table."""
+PLAIN_HEAD = Box("    \n    \n -- \n" + "    \n" * 5, ascii=True)
+"""The same look for encodings without line drawing: rich's own choice sets bars between the columns."""
 
 Cell = str | Text
 
@@ -46,11 +52,12 @@ def stdout() -> Console:
 
 def print_table(console: Console, columns: Sequence[Column], rows: Sequence[Sequence[Cell]]) -> None:
     """Print a table: whole in a pipe, folded into the width of a terminal."""
-    table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, header_style="bold", padding=(0, 1, 0, 0))
+    box = PLAIN_HEAD if console.options.ascii_only else SIMPLE_HEAD
+    table = Table(box=box, show_edge=False, pad_edge=False, header_style="bold", padding=(0, 1, 0, 0))
     for column in columns:
         table.add_column(Text(column.heading), justify=column.justify, overflow="fold", no_wrap=not column.wraps)
     for row in rows:
-        table.add_row(*(_text(cell) for cell in row))
+        table.add_row(*(_text(console, cell) for cell in row))
     _print(console, table)
 
 
@@ -60,7 +67,7 @@ def print_facts(console: Console, facts: Mapping[str, Cell]) -> None:
     table.add_column(style="bold", no_wrap=True)
     table.add_column(overflow="fold")
     for name, fact in facts.items():
-        table.add_row(Text(name), _text(fact))
+        table.add_row(Text(name), _text(console, fact))
     _print(console, table)
 
 
@@ -92,8 +99,10 @@ def _print(console: Console, table: Table) -> None:
     with console.capture() as captured:
         console.print(table)
     # Cells are padded to their column's width, which is of no use at the end of a line.
-    console.out("\n".join(line.rstrip() for line in captured.get().splitlines()), highlight=False)
+    lines = [line.rstrip() for line in captured.get().splitlines()]
+    shown = [line[:LONGEST_RULE] if set(line) <= {RULE, "-"} else line for line in lines]
+    console.out("\n".join(shown), highlight=False)
 
 
-def _text(cell: Cell) -> Text:
-    return cell if isinstance(cell, Text) else Text(printable(cell))
+def _text(console: Console, cell: Cell) -> Text:
+    return cell if isinstance(cell, Text) else Text(writable(printable(cell), console.encoding))

@@ -75,10 +75,12 @@ def _display(total: int | None, *, live: bool) -> Progress:
         TimeElapsedColumn,
     )
 
-    parts: list[ProgressColumn] = [SpinnerColumn(), TextColumn("{task.description}", markup=False)]
+    console = Console(file=sys.stderr)
+    spinner = SpinnerColumn("line" if console.options.ascii_only else "dots")
+    parts: list[ProgressColumn] = [spinner, TextColumn("{task.description}", markup=False)]
     if total is not None:
         parts += [BarColumn(), MofNCompleteColumn()]
-    return Progress(*parts, TimeElapsedColumn(), console=Console(file=sys.stderr), transient=True, auto_refresh=live)
+    return Progress(*parts, TimeElapsedColumn(), console=console, transient=True, auto_refresh=live)
 
 
 def _nothing(done: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -11,6 +12,7 @@ from cnnrt.exporter import ExportedNetwork, Exporter
 from cnnrt_export_onnx.model_builder import IR_VERSION, OPSET, LayerWriter, ModelBuilder, NotExpressible
 from cnnrt_export_onnx.supported import ADVICE, RULES
 
+MISSING = 'writing ONNX models needs the package onnx: pip install "cnnrt[onnx]"'
 _MOST_BYTES = (1 << 31) - 1
 _BATCH = "batch"
 
@@ -21,6 +23,10 @@ class OnnxExporter(Exporter):
     name: ClassVar[str] = "onnx"
     description: ClassVar[str] = f"ONNX: one .onnx file, operator set {OPSET} (needs the package onnx)"
     suffix: ClassVar[str] = ".onnx"
+
+    def problem(self) -> str:
+        """Return what to install where the package onnx is missing."""
+        return MISSING if find_spec("onnx") is None else ""
 
     def write(self, network: ExportedNetwork, target: Path) -> Sequence[str]:
         """Write the model; ExportFailure with every layer that has no form in ONNX."""
@@ -50,7 +56,7 @@ def _onnx_package() -> Any:
         import onnx.checker
         import onnx.shape_inference
     except ImportError:
-        raise CnnrtError('the package onnx is not installed: pip install "cnnrt[onnx]"') from None
+        raise CnnrtError(MISSING) from None
     return onnx
 
 

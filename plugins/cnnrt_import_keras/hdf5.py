@@ -31,6 +31,7 @@ from cnnrt_import_keras.hdf5_child import ALIGNMENT, MOST_OBJECTS, MOST_TEXT
 _SECONDS = 180
 _DTYPES = frozenset({"<f2", "<f4", "<f8", "<i1", "|i1", "<i2", "<i4", "<i8", "|u1", "<u2", "<u4", "<u8"})
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"
+MISSING = 'reading HDF5 needs the package h5py: pip install "cnnrt[keras]"'
 _CHILD = Path(__file__).with_name("hdf5_child.py")
 
 
@@ -42,6 +43,11 @@ class Hdf5:
     arrays: Mapping[str, Constant]
 
 
+def h5py_is_missing() -> bool:
+    """Tell whether h5py is not installed, without importing it."""
+    return importlib.util.find_spec("h5py") is None
+
+
 def read_hdf5(stream: IO[bytes], file: str) -> Hdf5:
     """Return the contents of an HDF5 file; `stream` is a file with a descriptor, `file` is its name in messages.
 
@@ -51,8 +57,8 @@ def read_hdf5(stream: IO[bytes], file: str) -> Hdf5:
     stream.seek(0)
     if stream.read(len(_SIGNATURE)) != _SIGNATURE:
         raise failure(file, "not an HDF5 file", "give the .h5, .hdf5 or .keras file that Keras saved")
-    if importlib.util.find_spec("h5py") is None:
-        raise CnnrtError('reading HDF5 needs the package h5py: pip install "cnnrt[keras]"')
+    if h5py_is_missing():
+        raise CnnrtError(MISSING)
     stream.seek(0)
     with tempfile.TemporaryFile() as out:
         _run(stream, out, file)

@@ -23,6 +23,12 @@ class KerasImporter(Importer):
     description: ClassVar[str] = "Keras 1 to 3: .h5, .hdf5, .keras (needs the package h5py)"
     suite: ClassVar[str] = "cnnrt_import_keras.conformance:KerasSuite"
 
+    def problem(self) -> str:
+        """Return what to install where h5py is missing, which reads all three formats."""
+        from cnnrt_import_keras.hdf5 import MISSING, h5py_is_missing
+
+        return MISSING if h5py_is_missing() else ""
+
     def recognises(self, files: Sequence[Path]) -> bool:
         """Tell whether all files are named as Keras's are; a .caffemodel.h5 is Caffe's."""
         return bool(files) and all(

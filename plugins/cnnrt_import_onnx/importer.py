@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import ClassVar
 
@@ -18,6 +19,12 @@ class OnnxImporter(Importer):
     name: ClassVar[str] = "onnx"
     description: ClassVar[str] = "ONNX: .onnx, operator sets 6 to 28 (needs the package onnx)"
     suite: ClassVar[str] = "cnnrt_import_onnx.conformance:OnnxSuite"
+
+    def problem(self) -> str:
+        """Return what to install where the package onnx is missing."""
+        if find_spec("onnx") is not None:
+            return ""
+        return 'reading ONNX models needs the package onnx: pip install "cnnrt[onnx]"'
 
     def recognises(self, files: Sequence[Path]) -> bool:
         """Tell whether all files are named as ONNX models are."""

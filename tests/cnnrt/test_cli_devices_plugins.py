@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from importlib import metadata
 
 import attrs
@@ -12,6 +13,9 @@ from cnnrt.backend import Device
 from cnnrt.memory_trial import possible
 from cnnrt.plugins import PluginHost
 from cnnrt_backend_sequential.backend import SequentialBackend
+from cnnrt_export_onnx.exporter import OnnxExporter
+from cnnrt_import_keras.importer import KerasImporter
+from cnnrt_import_onnx.importer import OnnxImporter
 from cnnrt_meters.battery import BatteryMeter
 from cnnrt_meters.rapl import RaplMeter
 
@@ -121,3 +125,43 @@ def test_a_plugin_that_the_user_blocks_is_listed_with_the_reason(monkeypatch: py
     assert "caffe of cnnrt" in text
     assert "blocked by CNNRT_PLUGINS_BLOCK" in text
     assert "--verbose" not in text, "there is no traceback to show"
+
+
+def test_what_is_installed_but_cannot_be_used_is_listed_with_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    missing = 'a package is missing: pip install "cnnrt[some]"'
+    monkeypatch.setattr(SequentialBackend, "devices", lambda backend: [Device("sequential", "cpu", problem="no cpu")])
+    monkeypatch.setattr(KerasImporter, "problem", lambda importer: missing)
+    monkeypatch.setattr(OnnxExporter, "problem", lambda exporter: missing)
+    monkeypatch.setattr(RaplMeter, "problem", lambda meter: "no counter")
+    monkeypatch.setattr(BatteryMeter, "problem", lambda meter: "")
+    table, _, listed = answer("plugins").partition("\nnot usable here\n")
+    assert "  sequential (not usable here), " in table
+    assert "  rapl (not usable here), battery\n" in table
+    assert listed.splitlines()[:4] == [
+        "  sequential (backend)  no cpu",
+        f"  onnx (exporter)       {missing}",
+        f"  keras (importer)      {missing}",
+        "  rapl (meter)          no counter",
+    ]
+    told = {(p["kind"], p["name"]): p["unusable"] for p in json_answer("plugins")["plugins"]}
+    assert told["importer", "keras"] == {"keras": missing}
+    assert told["importer", "caffe"] == {}
+
+
+def test_a_plugin_that_cannot_even_say_why_is_listed_with_its_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(importer: KerasImporter) -> str:
+        raise RuntimeError("broken")
+
+    monkeypatch.setattr(KerasImporter, "problem", fail)
+    assert "  keras (importer)" in answer("plugins")
+    assert "RuntimeError: broken" in answer("plugins")
+
+
+def test_a_missing_extra_is_named_by_those_who_need_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert [plugin.problem() for plugin in (KerasImporter(), OnnxImporter(), OnnxExporter())] == ["", "", ""]
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr("cnnrt_import_onnx.importer.find_spec", lambda name: None)
+    monkeypatch.setattr("cnnrt_export_onnx.exporter.find_spec", lambda name: None)
+    assert KerasImporter().problem().endswith('needs the package h5py: pip install "cnnrt[keras]"')
+    for plugin in (OnnxImporter(), OnnxExporter()):
+        assert plugin.problem().endswith('needs the package onnx: pip install "cnnrt[onnx]"')

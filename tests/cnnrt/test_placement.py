@@ -194,6 +194,13 @@ def test_an_unknown_mode_lists_what_is_installed(tmp_path: Path, mode: str, hint
     assert hint in str(caught.value)
 
 
+def test_a_mode_that_is_like_no_other_gets_no_guess(tmp_path: Path) -> None:
+    net = net_with(tmp_path, [], sequential=True, execution_mode="nope")
+    with pytest.raises(PlacementError) as caught:
+        net.compute(images(3, 8, 8))
+    assert "did you mean" not in str(caught.value)
+
+
 TWO = [Device("toy", "Left 1"), Device("toy", "Right 2"), Device("toy", "Broken", problem="its driver is too old")]
 
 
