@@ -214,6 +214,13 @@ class Kernel(abc.ABC):
         as_stored = type(self).pack is Kernel.pack and type(self).pack_stored is Kernel.pack_stored
         return 0 if as_stored else sum(t.nbytes for t in call.weights.values())
 
+    def stay(self, packed: Packed) -> Packed:
+        """Return packed weights in the form in which they stay between calls: by default as they are.
+
+        A backend whose devices have memory of their own moves them there, so that the process need not keep them.
+        """
+        return packed
+
     def packing(self, call: LayerCall) -> Hashable:
         """Return what else than the layer and the shapes of its weights decides how they are packed."""
         return ()

@@ -90,7 +90,7 @@ def make_trial(
         kernel=kernel,
         inputs=slots[: len(placed.inputs)],
         outputs=slots[len(placed.inputs) : -1],
-        weights=Resident(kernel.pack_stored(placed, HeldWeights(weights)), kernel.packed_bytes(placed)),
+        weights=Resident(kernel.stay(kernel.pack_stored(placed, HeldWeights(weights))), kernel.packed_bytes(placed)),
         workspace=slots[-1],
     )
     specs = [*(BufferSpec(t, None) for t in tensors), BufferSpec(workspace, 0, private)]

@@ -74,7 +74,7 @@ class ResidentWeights:
             return self._packed
         with self._lock:
             if not self._loaded:
-                self._packed = _packed_whole(self._source, self._call, self._kernel)
+                self._packed = self._kernel.stay(_packed_whole(self._source, self._call, self._kernel))
                 self._loaded = True
         return self._packed
 
@@ -145,7 +145,9 @@ class StreamedWeights:
         """Yield them piece by piece, as the stream of the call brings them."""
         stream = current_stream()
         if stream is None or not self._ready:  # whoever runs this has not said that it reads ahead
-            yield WeightPiece(self.get(), 0, self._demand.slices)
+            with self._source.opened(self._call.weight_shapes) as stored:
+                packed = self._pack(stored, 0, self._demand.slices)
+            yield WeightPiece(packed, 0, self._demand.slices)
         else:
             yield from stream.pieces(self, -(-self._demand.slices // self._at_once))
 

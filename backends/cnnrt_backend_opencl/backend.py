@@ -31,6 +31,7 @@ class OpenCLBackend(Backend):
 
     name = "opencl"
     description = "graphics processors of any maker, and processors, by OpenCL 1.2"
+    reads_ahead = True
 
     def __init__(self, driver: Driver | None = None) -> None:
         self._driver = driver or Driver()

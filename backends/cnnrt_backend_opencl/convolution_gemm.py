@@ -178,6 +178,10 @@ class GemmFullyConnected(GemmKernel, FullyConnectedKernel):
         """Decline devices that do not take the tile."""
         return self.too_large(self.geometry(call), device) or super().can_run(call, device)
 
+    def outputs_together(self, call: LayerCall) -> int:
+        """Return the outputs of a tile."""
+        return self._tile(self.geometry(call)).outputs
+
     def geometry(self, call: LayerCall) -> ConvolutionGeometry:
         """Return images of one pixel with as many channels as there are features."""
         return product_geometry(call)

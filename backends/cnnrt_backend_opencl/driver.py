@@ -157,9 +157,9 @@ class Driver:
     @translated("clEnqueueNDRangeKernel")
     def launch(
         self, queue: Handle, kernel: Handle, global_size: tuple[int, ...], local_size: tuple[int, ...] | None
-    ) -> None:
-        """Have a kernel run after all that was put into the queue before."""
-        self._cl.enqueue_nd_range_kernel(queue, kernel, global_size, local_size)
+    ) -> Handle:
+        """Have a kernel run after all that was put into the queue before; return its event."""
+        return self._cl.enqueue_nd_range_kernel(queue, kernel, global_size, local_size)
 
     @translated("clEnqueueMapBuffer")
     def mapped(self, queue: Handle, buffer: Handle, array: Array, *, writing: bool = False) -> Array:
@@ -187,7 +187,7 @@ class Driver:
 
     @translated("clWaitForEvents")
     def wait(self, event: Handle) -> None:
-        """Wait for a copy."""
+        """Wait for a copy or a kernel."""
         event.wait()
 
     @translated("clFlush")

@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, cast
 
+import attrs
 import numpy as np
 
-from cnnrt.backend import Device
+from cnnrt.backend import Device, Packed, StoredWeights
 from cnnrt.layer import Array, Shape
 from cnnrt.layer_call import LayerCall
+from cnnrt.stored_weights import SomeRows
 from cnnrt.tensor import PLAIN
 from cnnrt_backend_opencl.convolution import MOST_VALUES
 from cnnrt_backend_opencl.folding import FOLDS
@@ -20,8 +22,15 @@ if TYPE_CHECKING:
     from cnnrt_layers.fully_connected import FullyConnected
 
 
+SLICE_BYTES = 2 << 20
+"""Of weights that are read for each call: enough work for a launch, and little enough to be on the way twice."""
+
+
 class FullyConnectedKernel(OpenCLKernel):
-    """Base: images that are flattened as a whole come channels last, everything else plain."""
+    """Base: images that are flattened as a whole come channels last, everything else plain.
+
+    Weights fall into slices of equally many outputs, each of which is packed and computed as a call of its own.
+    """
 
     layer = "FullyConnected"
     folds = FOLDS
@@ -38,6 +47,64 @@ class FullyConnectedKernel(OpenCLKernel):
         """Decline what cannot be counted in 32 bits."""
         values = (*call.inputs, *call.outputs, *call.weights.values())
         return all(math.prod(t.shape) <= MOST_VALUES for t in values) or "counts values in 32 bits"
+
+    def outputs_together(self, call: LayerCall) -> int:
+        """Return the outputs that are packed side by side: a slice is a multiple."""
+        return 8
+
+    def slices(self, call: LayerCall) -> int:
+        """Return how many slices of about `SLICE_BYTES` the weights are."""
+        return -(-call.weights["weight"].shape[0] // self._slice_outputs(call))
+
+    def slice_bytes(self, call: LayerCall) -> int:
+        """Return the bytes of a slice as it is packed."""
+        kernel, part = self.of_slice(call)
+        return kernel.packed_bytes(part)
+
+    def packing_bytes(self, call: LayerCall, slices: int) -> int:
+        """Return the bytes of a slice as it is stored, in order, and packed; or what the whole takes."""
+        whole = super().packing_bytes(call, slices)
+        return whole if slices == self.slices(call) else min(whole, 3 * self.slice_bytes(call))
+
+    def of_slice(self, call: LayerCall) -> tuple[OpenCLKernel, LayerCall]:
+        """Return the kernel with its parameters fixed, so that it sums up as for the whole, and the call of a slice."""
+        count = self._slice_outputs(call)
+        weights = {name: attrs.evolve(t, shape=(count, *t.shape[1:])) for name, t in call.weights.items()}
+        (output,) = call.outputs
+        outputs = (attrs.evolve(output, shape=(*output.shape[:-1], count)),)
+        return self.tuned(self.parameters(call)), attrs.evolve(call, weights=weights, outputs=outputs)
+
+    def pack_slices(self, call: LayerCall, stored: StoredWeights, first: int, last: int) -> Packed:
+        """Return the packed slices side by side along a first axis; the last is filled up with zeros."""
+        kernel, part = self.of_slice(call)
+        shapes = part.weight_shapes
+        count = shapes["weight"][0]
+        slices: tuple[Array, ...] = ()
+        for number in range(first, last):
+            rows = SomeRows(stored, number * count, (number + 1) * count).load()
+            packed = kernel.pack(part, {name: _filled_up(array, shapes[name]) for name, array in rows.items()})
+            slices = slices or tuple(np.empty((last - first, *array.shape), array.dtype) for array in packed)
+            for whole, array in zip(slices, packed, strict=True):
+                whole[number - first] = array
+        return slices
+
+    def _slice_outputs(self, call: LayerCall) -> int:
+        outputs, features = call.weights["weight"].shape
+        together = self.outputs_together(call)
+        most = max(1, SLICE_BYTES // (4 * features + 4) // together) * together
+        if most >= outputs:
+            return outputs
+        slices = -(-outputs // most)
+        return -(-outputs // (slices * together)) * together
+
+
+def _filled_up(rows: Array, shape: Shape) -> Array:
+    """Return rows of weights, with zeros behind the last up to a shape."""
+    if rows.shape == shape:
+        return rows
+    filled = np.zeros(shape, np.float32)
+    filled[: len(rows)] = rows
+    return filled
 
 
 def image_of(call: LayerCall) -> Shape:

@@ -56,6 +56,10 @@ class TileFullyConnected(FullyConnectedKernel):
         outputs = call.weights["weight"].shape[0]
         return rows <= math.prod(call.outputs[0].shape[:-1]) and (TILES[rows] - 1) * LANES < outputs
 
+    def outputs_together(self, call: LayerCall) -> int:
+        """Return the width of a panel."""
+        return self._panel(call)
+
     def packing(self, call: LayerCall) -> Hashable:
         """Return the width of a panel, and the image whose values come channels last."""
         return self._panel(call), image_of(call)

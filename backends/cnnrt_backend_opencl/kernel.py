@@ -9,7 +9,7 @@ from typing import ClassVar
 import attrs
 import numpy as np
 
-from cnnrt.backend import Device, Kernel, Packed, StoredWeights
+from cnnrt.backend import Device, Kernel, Packed
 from cnnrt.errors import CnnrtError
 from cnnrt.layer import Shape
 from cnnrt.layer_call import LayerCall
@@ -133,9 +133,17 @@ class OpenCLKernel(Kernel):
         """Return the bytes of a second copy: of the weights while they are packed, then of what is packed."""
         return max(sum(t.nbytes for t in call.weights.values()), self.packed_bytes(call))
 
-    def pack_stored(self, call: LayerCall, stored: StoredWeights) -> Packed:
+    def stay(self, packed: Packed) -> Packed:
         """Return the packed weights on their way to the device."""
-        return DeviceWeights(self.pack(call, stored.load()))
+        return DeviceWeights(packed)
+
+    def of_slice(self, call: LayerCall) -> tuple[OpenCLKernel, LayerCall]:
+        """Return the kernel and the call that compute one of the `slices` of the weights: some columns of the output.
+
+        Slice i gives those of the last axis from i times as many on. What lies behind the last column is computed too,
+        and thrown away.
+        """
+        return self, call
 
 
 def layout_for(shape: Shape) -> str:

@@ -1,35 +1,49 @@
 """A compiled segment: launches bound to buffers, put into a queue one after another; the host waits once, at the end.
 
 Values inside the segment lie in an arena on the device. What comes from the frame is uploaded before the first step,
-what goes there is read after the last (`transfers.py`); where both share memory, nothing is copied.
+what goes there is read after the last (`transfers.py`); where both share memory, nothing is copied. Weights that do not
+stay pass through, piece by piece (`weight_passage.py`).
 """
 
 from __future__ import annotations
 
+import contextlib
 import time
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
 
 import attrs
-import numpy as np
 
-from cnnrt.backend import BufferSpec, Frame, Segment, Step, StepTimer
-from cnnrt.errors import CnnrtError, DeviceLostError, DeviceMemoryError
+from cnnrt.backend import BufferSpec, Frame, Segment, Step, StepTimer, WeightPiece
+from cnnrt.errors import CnnrtError, DeviceLostError, ParameterFileError
+from cnnrt.layer import Array
+from cnnrt.layer_call import LayerCall
+from cnnrt_backend_opencl.binding import Arena, BoundLaunch, bind_launches, root_slot, value_buffer
 from cnnrt_backend_opencl.device_weights import DeviceWeights
-from cnnrt_backend_opencl.driver import BOTH, Handle
-from cnnrt_backend_opencl.kernel import Input, Launch, Local, OpenCLKernel, Output, Weight, Workspace
+from cnnrt_backend_opencl.driver import Handle
+from cnnrt_backend_opencl.kernel import Launch, OpenCLKernel
 from cnnrt_backend_opencl.session import Session
+from cnnrt_backend_opencl.slice_columns import SliceColumns
 from cnnrt_backend_opencl.transfers import Outside, transfer_for
+from cnnrt_backend_opencl.weight_passage import WeightPassage, weight_passage
+
+
+@attrs.frozen
+class _Compiled:
+    """A step's program and launches. `part`: the call that computes a slice, where weights pass in slices."""
+
+    step: Step
+    program: Handle
+    launches: tuple[Launch, ...]
+    part: LayerCall | None
 
 
 @attrs.frozen
 class _Bound:
-    """A launch of a step with its kernel and the slots or weights that are set for each call: (argument, slot)."""
+    """A step's launches. `columns`: where a slice leaves its outputs, and how they get to their place."""
 
-    kernel: Handle
-    launch: Launch
-    outside: tuple[tuple[int, int], ...]
-    weights: tuple[tuple[int, int], ...]
+    compiled: _Compiled
+    launches: tuple[BoundLaunch, ...]
+    columns: SliceColumns | None
 
 
 @attrs.define
@@ -37,16 +51,16 @@ class _Call:
     """What one call at a time uses: a queue, an arena, kernels whose arguments point into it, and ways in and out."""
 
     queue: Handle
-    steps: tuple[tuple[_Bound, ...], ...]
+    steps: tuple[_Bound, ...]
     outside: tuple[Outside, ...]
-    held: list[Handle]
+    arena: Arena
+    passage: WeightPassage
 
 
 class OpenCLSegment:
     """A segment whose kernels are all `OpenCLKernel`s; satisfies `cnnrt.backend.Runnable`.
 
-    Programs are built when it is made. Weights that do not stay resident are uploaded just before their step, and that
-    step is waited for, so that only one step's are on the device.
+    Programs are built when it is made.
     """
 
     def __init__(
@@ -62,10 +76,8 @@ class OpenCLSegment:
         """
         self._on_loss = on_loss
         self._session = session
-        self._steps = segment.steps
         self._specs = buffers
-        self._programs = [_program(step, session) for step in segment.steps]
-        self._launches = [_launches(step, session) for step in segment.steps]
+        self._steps = [_compiled(step, session) for step in segment.steps]
         self._spare: list[_Call] = []
         self._read, self._written = _outside_slots(segment.steps, buffers)
         self._arena_bytes = _arena_bytes(segment.steps, buffers)
@@ -73,7 +85,8 @@ class OpenCLSegment:
     def run(self, frame: Frame, timer: StepTimer | None = None) -> None:
         """Compute every step; returns when the outputs are there. With a timer, each step is waited for.
 
-        Raises DeviceMemoryError (a MemoryError) and DeviceLostError; other failures name the layer and the kernel.
+        Raises DeviceMemoryError (a MemoryError) and DeviceLostError; other failures name the layer and the kernel, but
+        for ParameterFileError, which names its file.
         """
         self._session.check()
         try:
@@ -93,89 +106,87 @@ class OpenCLSegment:
         step = None
         try:
             at = {way.slot: way.enter(queue, frame[way.slot]) for way in call.outside}
-            for step, bound in zip(self._steps, call.steps, strict=True):
+            for bound in call.steps:
+                step = bound.compiled.step
                 started = time.perf_counter() if timer else 0.0
-                weights = () if step.weights.resident else self._weights(step)
-                loaded = time.perf_counter() if timer and weights else started
-                for b in bound:
-                    for index, slot in b.outside:
-                        driver.set_argument(b.kernel, index, at[slot])
-                    if weights:
-                        for index, number in b.weights:
-                            driver.set_argument(b.kernel, index, weights[number])
-                    driver.launch(queue, b.kernel, b.launch.global_size, b.launch.local_size)
-                if weights or timer:
-                    driver.finish(queue)
+                loading = 0.0
+                if step.weights.resident:
+                    self._launch(queue, bound, at)
+                else:
+                    loading = self._launch_in_pieces(call, bound, at)
                 if timer:
-                    timer.record(step.layer_name, time.perf_counter() - loaded, loaded - started)
+                    driver.finish(queue)
+                    timer.record(step.layer_name, time.perf_counter() - started - loading, loading)
             for way in call.outside:
                 way.leave(queue, frame[way.slot])
             driver.finish(queue)
-        except (MemoryError, DeviceLostError):
+        except BaseException as error:
+            with contextlib.suppress(CnnrtError):
+                driver.finish(queue)  # nothing may go on reading or writing memory that is given back now
+            if isinstance(error, MemoryError | DeviceLostError | ParameterFileError) or step is None:
+                raise
+            if isinstance(error, CnnrtError):
+                raise _explained(step, "failed", error) from error
             raise
-        except CnnrtError as error:
-            raise _explained(step, "failed", error) if step else error from error
         finally:
             for way in call.outside:
                 way.forget()
 
+    def _launch(self, queue: Handle, bound: _Bound, at: Mapping[int, Handle], weights: Sequence[Handle] = ()) -> Handle:
+        """Put a step's launches into the queue and return the last one's event."""
+        driver = self._session.driver
+        event = None
+        for b in bound.launches:
+            for index, slot in b.outside:
+                driver.set_argument(b.kernel, index, at[slot])
+            for index, number in b.weights:
+                driver.set_argument(b.kernel, index, weights[number])
+            event = driver.launch(queue, b.kernel, b.launch.global_size, b.launch.local_size)
+        return event
+
+    def _launch_in_pieces(self, call: _Call, bound: _Bound, at: Mapping[int, Handle]) -> float:
+        """Launch a step as its weights come, and return the seconds that this waited for them to be read."""
+        step = bound.compiled.step
+        waited = 0.0
+        asked = time.perf_counter()
+        for piece in step.weights.pieces():
+            waited += time.perf_counter() - asked
+            slices = _arrays_of_slices(piece, bound.columns is not None)
+            buffers = iter(call.passage.enter([array for arrays in slices for array in arrays]))
+            event = None
+            for number, arrays in enumerate(slices, piece.first):
+                event = self._launch(call.queue, bound, at, [next(buffers) for _ in arrays]) or event
+                if bound.columns is not None:
+                    event = bound.columns.put(call.queue, at, number)
+            self._session.driver.flush(call.queue)
+            if event is not None:
+                call.passage.leave(event)
+            asked = time.perf_counter()
+        return waited
+
     def _new_call(self) -> _Call:
-        session, driver = self._session, self._session.driver
-        most = session.device.limits.allocation_bytes
-        if self._arena_bytes > most:
-            raise DeviceMemoryError(
-                f"{session.device.title}: values between layers take {self._arena_bytes >> 20} MiB, more than the "
-                f"{most >> 20} MiB that this device gives in one piece"
-            )
-        arena = driver.buffer(session.context, BOTH, self._arena_bytes) if self._arena_bytes else None
-        parts: dict[tuple[int, int], Handle] = {}
-
-        def part(offset: int, nbytes: int) -> Handle:
-            if nbytes == 0:
-                return None
-            if (offset, nbytes) not in parts:
-                parts[offset, nbytes] = driver.part(arena, offset, nbytes)
-            return parts[offset, nbytes]
-
-        steps = []
-        for step, program, launches in zip(self._steps, self._programs, self._launches, strict=True):
-            weights = self._weights(step) if step.weights.resident else ()
-            bound = []
-            for launch in launches:
-                kernel = driver.kernel(program, launch.function)
-                outside: list[tuple[int, int]] = []
-                streamed: list[tuple[int, int]] = []
-                for index, argument in enumerate(launch.args):
-                    value: Any = argument
-                    if isinstance(argument, Input | Output):
-                        slot = (step.inputs if isinstance(argument, Input) else step.outputs)[argument.index]
-                        spec = self._specs[slot]
-                        if not spec.private:
-                            outside.append((index, _root(slot, self._specs)))
-                            continue
-                        value = part(spec.offset or 0, spec.type.nbytes)
-                    elif isinstance(argument, Workspace):
-                        spec = self._specs[step.workspace]
-                        value = part((spec.offset or 0) + argument.offset, spec.type.nbytes - argument.offset)
-                    elif isinstance(argument, Weight):
-                        if not step.weights.resident:
-                            streamed.append((index, argument.index))
-                            continue
-                        value = weights[argument.index]
-                    elif isinstance(argument, Local):
-                        value = driver.local(argument.nbytes)
-                    elif isinstance(argument, int):
-                        value = np.int32(argument)
-                    elif isinstance(argument, float):
-                        value = np.float32(argument)
-                    driver.set_argument(kernel, index, value)
-                bound.append(_Bound(kernel, launch, tuple(outside), tuple(streamed)))
-            steps.append(tuple(bound))
-        outside_ways = tuple(
+        session = self._session
+        arena = Arena(session, self._arena_bytes)
+        steps = tuple(self._bound(compiled, arena) for compiled in self._steps)
+        outside = tuple(
             transfer_for(session, slot, self._specs[slot].type.nbytes, slot in self._read, slot in self._written)
             for slot in sorted(self._read | self._written)
         )
-        return _Call(session.queue(), tuple(steps), outside_ways, [arena, *parts.values()])
+        return _Call(session.queue(), steps, outside, arena, weight_passage(session))
+
+    def _bound(self, compiled: _Compiled, arena: Arena) -> _Bound:
+        session, step = self._session, compiled.step
+        weights = self._weights(step) if step.weights.resident else None
+        columns = None
+        if compiled.part is not None:
+            slot = step.outputs[0]
+            output = value_buffer(slot, self._specs, arena) if self._specs[slot].private else None
+            columns = SliceColumns(session, step.call, compiled.part, output, root_slot(slot, self._specs))
+        result = columns.result if columns else None
+        launches = bind_launches(
+            session, step, compiled.program, compiled.launches, self._specs, arena, weights, result
+        )
+        return _Bound(compiled, launches, columns)
 
     def _weights(self, step: Step) -> tuple[Handle, ...]:
         packed = step.weights.get()
@@ -183,9 +194,13 @@ class OpenCLSegment:
         return held.on(self._session)
 
 
-def _root(slot: int, specs: Sequence[BufferSpec]) -> int:
-    root = specs[slot].root
-    return slot if root is None else root
+def _arrays_of_slices(piece: WeightPiece, sliced: bool) -> list[tuple[Array, ...]]:
+    """Return the arrays of each slice of a piece, which lie side by side along a first axis; or those of the whole."""
+    packed = piece.packed
+    arrays: tuple[Array, ...] = tuple(packed.values()) if isinstance(packed, Mapping) else tuple(packed)
+    if not sliced:
+        return [arrays]
+    return [tuple(a[i] for a in arrays) for i in range(piece.last - piece.first)]
 
 
 def _outside_slots(steps: Sequence[Step], specs: Sequence[BufferSpec]) -> tuple[set[int], set[int]]:
@@ -193,8 +208,8 @@ def _outside_slots(steps: Sequence[Step], specs: Sequence[BufferSpec]) -> tuple[
     read: set[int] = set()
     written: set[int] = set()
     for step in steps:
-        read.update(_root(slot, specs) for slot in step.inputs if not specs[slot].private)
-        written.update(_root(slot, specs) for slot in step.outputs if not specs[slot].private)
+        read.update(root_slot(slot, specs) for slot in step.inputs if not specs[slot].private)
+        written.update(root_slot(slot, specs) for slot in step.outputs if not specs[slot].private)
     return read, written
 
 
@@ -204,32 +219,27 @@ def _arena_bytes(steps: Sequence[Step], specs: Sequence[BufferSpec]) -> int:
     return max(((spec.offset or 0) + spec.type.nbytes for spec in own), default=0)
 
 
-def _kernel(step: Step) -> OpenCLKernel:
+def _compiled(step: Step, session: Session) -> _Compiled:
     if not isinstance(step.kernel, OpenCLKernel):
         raise CnnrtError(
             f"layer {step.layer_name!r}: kernel {step.kernel.name!r} of backend {step.kernel.backend!r} is not an "
             f"OpenCLKernel, so it cannot run in a segment of OpenCL; derive it from OpenCLKernel"
         )
-    return step.kernel
-
-
-def _program(step: Step, session: Session) -> Handle:
-    kernel = _kernel(step)
+    kernel, call, part = step.kernel, step.call, None
+    if not step.weights.resident and kernel.slices(call) > 1:
+        kernel, part = kernel.of_slice(call)
+        call = part
     try:
-        return session.program(kernel.text(), kernel.defines(step.call, session.device))
+        program = session.program(kernel.text(), kernel.defines(call, session.device))
     except (MemoryError, DeviceLostError):
         raise
     except Exception as error:
         raise _explained(step, f"could not be built from {kernel.source}", error) from error
-
-
-def _launches(step: Step, session: Session) -> list[Launch]:
-    kernel = _kernel(step)
     try:
-        launches = kernel.launches(step.call, session.device)
+        launches = kernel.launches(call, session.device)
     except Exception as error:
         raise _explained(step, "could not be prepared", error) from error
-    return [launch for launch in launches if not launch.empty]
+    return _Compiled(step, program, tuple(launch for launch in launches if not launch.empty), part)
 
 
 def _explained(step: Step, what: str, error: Exception) -> CnnrtError:

@@ -20,12 +20,13 @@ from cnnrt.layer_call import LayerCall
 from cnnrt.plugins import PluginHost
 from cnnrt_backend_opencl import transfers
 from cnnrt_backend_opencl.backend import OpenCLBackend
-from cnnrt_backend_opencl.driver import Driver, Handle
+from cnnrt_backend_opencl.driver import Driver
 from cnnrt_backend_opencl.elementwise import Rectify
 from cnnrt_backend_opencl.kernel import Launch
 from core_suite.ceilings import stream_everything
 from core_suite.small_networks import filters, images, write_network
 from netfile_spec import layer
+from opencl_suite.drivers import ApartDriver
 from opencl_suite.kernels import PlainProduct, host_with
 
 LAYERS = (
@@ -37,37 +38,6 @@ LAYERS = (
     layer("Sigmoid", "sigmoid"),
 )
 WEIGHTS = {"ip1": filters(0, 20, 3 * 36), "ip2": filters(1, 7, 20)}
-
-
-class Apart:
-    """A device that says that it shares no memory with the host."""
-
-    def __init__(self, real: Handle) -> None:
-        self.real = real
-
-    host_unified_memory = False
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.real, name)
-
-
-class ApartDriver(Driver):
-    """The driver of such devices, so that the ways through pinned memory can be tested on a processor."""
-
-    def devices(self, platform: Handle) -> list[Handle]:
-        return [Apart(device) for device in super().devices(platform)]
-
-    def context(self, device: Handle) -> Handle:
-        return super().context(device.real)
-
-    def queue(self, context: Handle, device: Handle) -> Handle:
-        return super().queue(context, device.real)
-
-    def build(self, context: Handle, device: Handle, source: str, options: str) -> Handle:
-        return super().build(context, device.real, source, options)
-
-    def load(self, context: Handle, device: Handle, binary: bytes, options: str) -> Handle:
-        return super().load(context, device.real, binary, options)
 
 
 @pytest.fixture(scope="module", params=[Driver, ApartDriver], ids=["shared memory", "its own memory"])

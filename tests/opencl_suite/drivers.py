@@ -1,4 +1,4 @@
-"""Ways to OpenCL for tests: one that fails on purpose, and one without any device that counts what is alive."""
+"""Ways to OpenCL for tests: one that fails on purpose, devices apart from the host, and a device that is not there."""
 
 from __future__ import annotations
 
@@ -66,6 +66,37 @@ def _failing(name: str) -> Callable[..., Any]:
 
 for _name in FAILING:
     setattr(FaultyDriver, _name, _failing(_name))
+
+
+class Apart:
+    """A device that says that it shares no memory with the host."""
+
+    def __init__(self, real: Handle) -> None:
+        self.real = real
+
+    host_unified_memory = False
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.real, name)
+
+
+class ApartDriver(Driver):
+    """The driver of such devices, so that what is made for graphics processors can be tested on a processor."""
+
+    def devices(self, platform: Handle) -> list[Handle]:
+        return [Apart(device) for device in super().devices(platform)]
+
+    def context(self, device: Handle) -> Handle:
+        return super().context(device.real)
+
+    def queue(self, context: Handle, device: Handle) -> Handle:
+        return super().queue(context, device.real)
+
+    def build(self, context: Handle, device: Handle, source: str, options: str) -> Handle:
+        return super().build(context, device.real, source, options)
+
+    def load(self, context: Handle, device: Handle, binary: bytes, options: str) -> Handle:
+        return super().load(context, device.real, binary, options)
 
 
 class Thing:
@@ -157,12 +188,13 @@ class StubDriver(Driver):
         assert offset + nbytes <= buffer.memory.size
         return self._memory(buffer.memory[offset : offset + nbytes])
 
-    def launch(self, queue: Handle, kernel: Handle, global_size: Any, local_size: Any) -> None:
+    def launch(self, queue: Handle, kernel: Handle, global_size: Any, local_size: Any) -> Handle:
         assert kernel.function == "elementwise"
         source, target, count, _, _ = (kernel.arguments[i] for i in range(5))
         values = source.memory.view(np.float32)[:count]
         np.maximum(values, 0, out=target.memory.view(np.float32)[:count])
         self.launched += 1
+        return Thing(self.alive, "event")
 
     def mapped(self, queue: Handle, buffer: Handle, array: Array, *, writing: bool = False) -> Array:
         view: Array = buffer.memory.view(array.dtype)[: array.size].reshape(array.shape)

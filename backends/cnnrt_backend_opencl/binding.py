@@ -1,0 +1,120 @@
+"""Launches bound to their arguments: kernels whose buffers lie in an arena on the device, or are set for each call."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import attrs
+import numpy as np
+
+from cnnrt.backend import BufferSpec, Step
+from cnnrt.errors import DeviceMemoryError
+from cnnrt_backend_opencl.driver import BOTH, Handle
+from cnnrt_backend_opencl.kernel import Input, Launch, Local, Output, Weight, Workspace
+from cnnrt_backend_opencl.session import Session
+
+
+@attrs.frozen
+class BoundLaunch:
+    """A launch with its kernel, and the slots or weights that are set for each call: (argument, slot or number)."""
+
+    kernel: Handle
+    launch: Launch
+    outside: tuple[tuple[int, int], ...]
+    weights: tuple[tuple[int, int], ...]
+
+
+class Arena:
+    """A buffer on the device in which values lie at offsets, some of them over others that are not needed any more."""
+
+    def __init__(self, session: Session, nbytes: int) -> None:
+        """Raises DeviceMemoryError where the device does not give so much in one piece."""
+        most = session.device.limits.allocation_bytes
+        if nbytes > most:
+            raise DeviceMemoryError(
+                f"{session.device.title}: values between layers take {nbytes >> 20} MiB, more than the "
+                f"{most >> 20} MiB that this device gives in one piece"
+            )
+        self._driver = session.driver
+        self._buffer = session.driver.buffer(session.context, BOTH, nbytes) if nbytes else None
+        self._parts: dict[tuple[int, int], Handle] = {}
+
+    def part(self, offset: int, nbytes: int) -> Handle:
+        """Return some bytes of it as a buffer; None where they are none."""
+        if nbytes == 0:
+            return None
+        if (offset, nbytes) not in self._parts:
+            self._parts[offset, nbytes] = self._driver.part(self._buffer, offset, nbytes)
+        return self._parts[offset, nbytes]
+
+
+def root_slot(slot: int, specs: Sequence[BufferSpec]) -> int:
+    """Return the slot whose bytes a slot shows: mostly itself."""
+    root = specs[slot].root
+    return slot if root is None else root
+
+
+def value_buffer(slot: int, specs: Sequence[BufferSpec], arena: Arena) -> Handle:
+    """Return the buffer of a value inside the segment."""
+    spec = specs[slot]
+    return arena.part(spec.offset or 0, spec.type.nbytes)
+
+
+def bind_launches(
+    session: Session,
+    step: Step,
+    program: Handle,
+    launches: Sequence[Launch],
+    specs: Sequence[BufferSpec],
+    arena: Arena,
+    weights: Sequence[Handle] | None,
+    result: Handle = None,
+) -> tuple[BoundLaunch, ...]:
+    """Return launches with all arguments set that are the same in every call.
+
+    `weights`: their buffers; None where they are set for each call. `result`: a buffer in place of the output.
+    """
+    return tuple(_bound(session, step, program, launch, specs, arena, weights, result) for launch in launches)
+
+
+def _bound(
+    session: Session,
+    step: Step,
+    program: Handle,
+    launch: Launch,
+    specs: Sequence[BufferSpec],
+    arena: Arena,
+    weights: Sequence[Handle] | None,
+    result: Handle,
+) -> BoundLaunch:
+    driver = session.driver
+    kernel = driver.kernel(program, launch.function)
+    outside: list[tuple[int, int]] = []
+    passing: list[tuple[int, int]] = []
+    for index, argument in enumerate(launch.args):
+        value: Any = argument
+        if isinstance(argument, Output) and result is not None:
+            value = result
+        elif isinstance(argument, Input | Output):
+            slot = (step.inputs if isinstance(argument, Input) else step.outputs)[argument.index]
+            if not specs[slot].private:
+                outside.append((index, root_slot(slot, specs)))
+                continue
+            value = value_buffer(slot, specs, arena)
+        elif isinstance(argument, Workspace):
+            spec = specs[step.workspace]
+            value = arena.part((spec.offset or 0) + argument.offset, spec.type.nbytes - argument.offset)
+        elif isinstance(argument, Weight):
+            if weights is None:
+                passing.append((index, argument.index))
+                continue
+            value = weights[argument.index]
+        elif isinstance(argument, Local):
+            value = driver.local(argument.nbytes)
+        elif isinstance(argument, int):
+            value = np.int32(argument)
+        elif isinstance(argument, float):
+            value = np.float32(argument)
+        driver.set_argument(kernel, index, value)
+    return BoundLaunch(kernel, launch, tuple(outside), tuple(passing))
