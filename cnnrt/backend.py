@@ -81,6 +81,9 @@ class Kernel(abc.ABC):
     - `folds`: the types of element-wise layers that it applies on the way out, in the order of `call.folded`. An
       Eltwise among them is a sum, at most one for each call; its other summand (a residual) is the last of the call's
       inputs, in the layout of the output.
+    - `weight_types`: the types in which it can keep weights of two axes and more (`call.weights` tells in which it has
+      to). Beside "float32" there is "float16": half of the bytes, read by a kernel that computes in float32 all the
+      same. `pack` then rounds to the nearest, and `packed_bytes` counts what is left.
     - `compiled`: True where its code is made for the device and the call, so that the core checks it there before it is
       first used (`cnnrt/kernel_verification.py`).
 
@@ -91,6 +94,7 @@ class Kernel(abc.ABC):
     backend: ClassVar[str]
     name: ClassVar[str]
     folds: ClassVar[tuple[str, ...]] = ()
+    weight_types: ClassVar[tuple[str, ...]] = ("float32",)
     compiled: ClassVar[bool] = False
     tuning: Tuning = MappingProxyType({})
 
@@ -212,7 +216,7 @@ class Kernel(abc.ABC):
         The default is a second copy of all weights, unless they are packed as they are.
         """
         as_stored = type(self).pack is Kernel.pack and type(self).pack_stored is Kernel.pack_stored
-        return 0 if as_stored else sum(t.nbytes for t in call.weights.values())
+        return 0 if as_stored else call.loaded_bytes
 
     def stay(self, packed: Packed) -> Packed:
         """Return packed weights in the form in which they stay between calls: by default as they are.

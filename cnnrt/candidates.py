@@ -64,4 +64,7 @@ def _can_run(kernel: Kernel, call: LayerCall, device: Device) -> bool | str:
     for folded in call.folded:
         if folded.type not in kernel.folds:
             return f"does not apply a folded {folded.type}"
+    for tensor in call.weights.values():
+        if tensor.dtype not in kernel.weight_types:
+            return f"does not keep weights in {tensor.dtype}"
     return kernel.can_run(call, device)

@@ -108,7 +108,7 @@ def trial_bytes(kernel: Kernel, call: LayerCall) -> int:
 
 def plain_bytes(call: LayerCall) -> int:
     """Return the bytes of a call's plain inputs and weights."""
-    return sum(t.nbytes for t in (*call.inputs, *call.weights.values()))
+    return sum(t.nbytes for t in call.inputs) + call.loaded_bytes
 
 
 def call_in_layouts(kernel: Kernel, call: LayerCall) -> LayerCall:

@@ -26,6 +26,7 @@ from cnnrt.layer_call import LayerCall
 from cnnrt.rounding import FLOAT32, disagreements
 from cnnrt.tuning.key import kernel_key, verification_key
 from cnnrt.tuning.store import Store
+from cnnrt.weight_storage import rounded_weights
 
 log = logging.getLogger("cnnrt.tuning")
 
@@ -223,7 +224,7 @@ def _unwritten(result: Array) -> list[Place]:
 def _exact_and_bound(call: LayerCall, part: Part, output: int, all_inputs: Sequence[Array]) -> tuple[Array, Array]:
     """Return the exact values of a part at its places, and how far each may be off, after what is folded in."""
     inputs = [x.astype(np.float64) for x in part.inputs]
-    weights = {name: w.astype(np.float64) for name, w in part.weights.items()}
+    weights = {name: w.astype(np.float64) for name, w in rounded_weights(call, part.weights).items()}
     with np.errstate(all="ignore"):
         whole = part.layer.reference(inputs, weights)
         bounds = part.layer.error_bound(inputs, weights, whole)

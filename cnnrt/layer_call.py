@@ -5,6 +5,7 @@ This is all that a kernel gets to know; names and neighbours stay with the graph
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Self, TypeVar
 
@@ -52,6 +53,11 @@ class LayerCall:
         extra = sum(f.flops(self.output_shapes, self.output_shapes, {}) for f in self.folded)
         further = self.inputs[len(self.own(self.inputs)) :]
         return Cost(own.flops + extra, own.bytes + sum(t.nbytes for t in further))
+
+    @property
+    def loaded_bytes(self) -> int:
+        """Bytes of the weights as they are read: in float32, whatever type they are kept in."""
+        return 4 * sum(math.prod(t.shape) for t in self.weights.values())
 
     def own(self, inputs: Sequence[T]) -> Sequence[T]:
         """Return those of the inputs, or of what stands for them, that the layer itself takes."""

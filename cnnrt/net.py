@@ -72,6 +72,9 @@ class Net:
       for nothing.
     - `plan`: a saved plan (`Plan.to_dict`, or a Plan) whose choices of kernels and parameters are kept.
     - `threads`: most threads to use. `device`: name of a device. `strict`: refuse fallbacks on references.
+    - `weight_storage`: "float32" (the default), or "float16": weights of two axes and more, matrices and filters, are
+      rounded to half precision and take half of the memory; all arithmetic stays in float32. A backend whose
+      kernels cannot refuses (PlacementError); where some can, the plan names the layers of the others.
     - `root_directory`: folder of the parameter files.
     - `concurrency`: calls of `compute` that may run at the same time, each with an arena of its own.
 
@@ -94,6 +97,7 @@ class Net:
         tuning_budget: float | None = None,
         plan: Plan | Mapping[str, Any] | None = None,
         residency: str = "fastest",
+        weight_storage: str | None = None,
         plugins: PluginHost | None = None,
     ) -> None:
         if not isinstance(netfile, str | Path | NetFile):
@@ -114,6 +118,7 @@ class Net:
             tuning_budget,
             plan,
             residency,
+            weight_storage,
         )
         self.root = find_root(self.netfile, root_directory)
         self.graph: Graph = build_graph(self.netfile, self.root, self._host)
@@ -335,7 +340,7 @@ class Net:
         reduced, inferred, _ = reduce_graph(
             Question(self.graph, shapes, wanted, self.settings, self._host, known), split
         )
-        return competitions(reduced, inferred, devices, self._host, known)
+        return competitions(reduced, inferred, devices, self._host, known, request.weight_storage)
 
     def _held_bytes(self) -> int:
         """Return the bytes that are in use already: weights that are loaded, and arenas."""

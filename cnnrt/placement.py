@@ -6,7 +6,7 @@ backend has no kernel for runs by the layer's reference, and the receipt says so
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 import attrs
@@ -20,6 +20,7 @@ from cnnrt.layer_call import LayerCall
 from cnnrt.pinned import NO_PINS, Pin
 from cnnrt.plugins import PluginHost
 from cnnrt.shapes import Shapes
+from cnnrt.weight_storage import DEFAULT, kept_type, storing_weights
 from netfile_spec.problems import closest
 
 if TYPE_CHECKING:
@@ -45,13 +46,15 @@ class Placed:
 class Request:
     """What the user asks of placement: the execution mode, a device's name or None, and whether to be strict.
 
-    `byte_seconds`: what a byte of packed weights and workspace costs, where memory is scarce.
+    `byte_seconds`: what a byte of packed weights and workspace costs, where memory is scarce. `weight_storage`: the
+    type that weights are to be kept in (`cnnrt.weight_storage`).
     """
 
     mode: str = "parallel"
     device: str | None = None
     strict: bool = False
     byte_seconds: float = 0.0
+    weight_storage: str = DEFAULT
 
 
 class ReferenceKernel(HostKernel):
@@ -114,7 +117,28 @@ def choose_devices(host: PluginHost, request: Request) -> list[Device]:
             or "no backend sees a device"
         )
         raise PlacementError(f"no device can be used in mode {request.mode!r}: {reasons}")
+    _check_storage(host, request, usable)
     return usable
+
+
+def _check_storage(host: PluginHost, request: Request, devices: Sequence[Device]) -> None:
+    """Raise PlacementError where none of the devices' backends can keep weights as they are asked to be kept."""
+    if request.weight_storage == DEFAULT:
+        return
+
+    def storing(backends: Iterable[str]) -> list[str]:
+        wanted = set(backends)
+        kernels = (k for k in host.kernels(wanted).values() if k.backend in wanted)
+        return sorted({k.backend for k in kernels if request.weight_storage in k.weight_types})
+
+    asked = dict.fromkeys(device.backend for device in devices)
+    if not storing(asked):
+        able = storing(host.backends())
+        others = f"execution_mode {' or '.join(map(repr, able))} can" if able else "no installed backend can"
+        raise PlacementError(
+            f"weight_storage {request.weight_storage!r}: no kernel of {' or '.join(asked)} keeps weights in "
+            f"{request.weight_storage}; {others}; weight_storage {DEFAULT!r} runs anywhere"
+        )
 
 
 def _title(device: Device) -> str:
@@ -140,12 +164,17 @@ class Knows(Protocol):
 
 @attrs.frozen
 class Competition:
-    """A node and the kernels that could compute it. `apart`: a layer that was folded into it, and runs by itself."""
+    """A node and the kernels that could compute it.
+
+    `apart`: a layer that was folded into it, and runs by itself. `unstored`: the type in which its weights were to be
+    kept, where no kernel does, so that they stay in float32.
+    """
 
     node: Node
     call: LayerCall
     candidates: Candidates
     apart: str = ""
+    unstored: str = ""
 
     @property
     def view(self) -> bool:
@@ -154,13 +183,22 @@ class Competition:
 
 
 def competitions(
-    graph: Graph, shapes: Shapes, devices: Sequence[Device], host: PluginHost, known: Knows
+    graph: Graph,
+    shapes: Shapes,
+    devices: Sequence[Device],
+    host: PluginHost,
+    known: Knows,
+    weight_storage: str = DEFAULT,
 ) -> list[Competition]:
     """Return who could compute each node, in order; where no kernel applies all that was folded into it, in parts."""
 
     def of(node: Node) -> Competition:
         call = shapes.call(node)
-        return Competition(node, call, find_candidates(call, devices, host, known.quarantine))
+        stored = storing_weights(call, weight_storage)
+        found = find_candidates(stored, devices, host, known.quarantine)
+        if found.able or stored == call:
+            return Competition(node, stored, found)
+        return Competition(node, call, find_candidates(call, devices, host, known.quarantine), unstored=weight_storage)
 
     def in_parts(node: Node) -> list[Competition]:
         whole = of(node)
@@ -184,13 +222,20 @@ def place(
     is pinned to a kernel that is not here; all such layers are named.
     """
     devices = choose_devices(host, request)
-    rivals = competitions(graph, shapes, devices, host, known)
+    rivals = competitions(graph, shapes, devices, host, known, request.weight_storage)
     _check_pins(graph, rivals, pinned)
     placed = [_placed(rival, devices, request, known, pinned.get(rival.node.name)) for rival in rivals]
     fallbacks = [p for p in placed if p.fallback]
     if request.strict and fallbacks:
         listed = "\n".join(f"    {p.node.title}: {p.why}" for p in fallbacks)
         raise PlacementError(f"{graph.file}: strict forbids falling back on layers' references:\n{listed}")
+    unstored = [rival.node.title for rival in rivals if rival.unstored]
+    if request.strict and unstored:
+        listed = "\n".join(f"    {title}" for title in unstored)
+        raise PlacementError(
+            f"{graph.file}: strict forbids keeping weights in float32 where weight_storage is "
+            f"{request.weight_storage!r}; no kernel here does otherwise for\n{listed}"
+        )
     return placed
 
 
@@ -213,7 +258,8 @@ def _placed(rival: Competition, devices: Sequence[Device], request: Request, kno
     if pinned:
         return Placed(node, call, pinned.device, pinned.kernel, "pinned by the plan that was handed in")
     if not candidates.able:
-        why = "; ".join(candidates.reasons) + "; runs by its reference"
+        reasons = [*candidates.reasons, "runs by its reference", *([_unstored(rival)] if rival.unstored else ())]
+        why = "; ".join(reasons)
         return Placed(node, call, CORE, ReferenceKernel(), why, True)
     choice = known.choice(call, candidates.able)
     fastest = choice.candidate if choice else candidates.able[0]
@@ -228,9 +274,15 @@ def _placed(rival: Competition, devices: Sequence[Device], request: Request, kno
         others = [f"{c.device.backend}/{c.kernel.name} {_ms(c.seconds)}" for c in candidates.able[1:]]
         reasons.append(f"expected {_ms(best.seconds)}" + (f", against {', '.join(others)}" if others else ""))
     reasons += candidates.quarantined
+    if rival.unstored:
+        reasons.append(_unstored(rival))
     if rival.apart:
         reasons.append(f"no kernel here applies {rival.apart}, which runs by itself")
     return Placed(node, call, best.device, best.kernel, "; ".join(reasons))
+
+
+def _unstored(rival: Competition) -> str:
+    return f"its weights stay in {kept_type(rival.call)}: no kernel here keeps them in {rival.unstored}"
 
 
 def _leaner(fastest: Candidate, able: Sequence[Candidate], call: LayerCall, byte_seconds: float) -> Candidate:

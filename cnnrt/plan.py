@@ -11,6 +11,7 @@ from cnnrt.backend import Segment
 from cnnrt.layer import Shape, shape_text
 from cnnrt.memory_plan import MemoryPlan
 from cnnrt.placement import Placed
+from cnnrt.weight_storage import DEFAULT, kept_type
 
 
 @attrs.frozen
@@ -18,7 +19,8 @@ class PlanRow:
     """One layer (with what is folded into it or its weights) as it will run.
 
     `segment` counts from 0; -1 marks a view, for which nothing runs. `weight_bytes` are those of its packed weights.
-    `resident`: whether those stay in memory between calls.
+    `weight_type`: the type that those of two axes and more are kept in; empty: it has none.
+    `resident`: whether they stay in memory between calls.
     `parameters` are in force; `tuning` those of them that are fixed, by measurement or by a plan that was handed in.
     """
 
@@ -35,6 +37,7 @@ class PlanRow:
     flops: int
     bytes: int
     weight_bytes: int
+    weight_type: str
     resident: bool
     fallback: bool
     why: str
@@ -80,6 +83,7 @@ class Plan:
         for row in self.rows:
             segment = "-" if row.segment < 0 else str(row.segment)
             kernel = row.kernel + "".join(f" {k}={v}" for k, v in row.parameters.items())
+            kernel += f" weights={row.weight_type}" if row.weight_type not in ("", DEFAULT) else ""
             table.append((row.title, row.type, segment, row.backend, kernel, shape_text(row.output)))
         widths = [max(len(line[i]) for line in table) for i in range(len(table[0]))]
         for cells, why in zip(table, ("why", *(row.why for row in self.rows)), strict=True):
@@ -113,6 +117,7 @@ def make_rows(placed: Sequence[Placed], segments: Sequence[Segment]) -> tuple[Pl
                 flops=parts * cost.flops if p.kernel else 0,
                 bytes=parts * cost.bytes if p.kernel else 0,
                 weight_bytes=step.weights.nbytes if step else 0,
+                weight_type=kept_type(p.call) if p.kernel else "",
                 resident=step.weights.resident if step else True,
                 fallback=p.fallback,
                 why=p.why,

@@ -30,6 +30,7 @@ from cnnrt.residency import READ_BYTES, Demand, Residency
 from cnnrt.settings import Settings
 from cnnrt.shapes import Shapes, infer_shapes
 from cnnrt.tuning.knowledge import Knowledge
+from cnnrt.weight_storage import DEFAULT, kept_type
 from cnnrt.weight_store import demand_of
 
 LEANEST = 1.0
@@ -139,7 +140,7 @@ def try_way(question: Question, split: Split, byte_seconds: float) -> Way:
         demands=demands,
         steps=steps,
         fitted=fitted,
-        notes=(*notes, *_foldings(placed)),
+        notes=(*notes, *_foldings(placed), *_kept(placed)),
         seconds=_together(seconds, fitted.residency),
     )
 
@@ -156,7 +157,7 @@ def reduce_graph(question: Question, split: Split) -> tuple[Graph, Shapes, Seque
 
 def placement_request(settings: Settings) -> Request:
     """Return what a Net's settings ask of placement."""
-    return Request(settings.execution_mode, settings.device, settings.strict)
+    return Request(settings.execution_mode, settings.device, settings.strict, weight_storage=settings.weight_storage)
 
 
 def items_at_once(host: PluginHost, request: Request, threads: int | None) -> int:
@@ -193,6 +194,16 @@ def _homes(placed: Sequence[Placed], backends: Registry[Backend]) -> list[Home |
 def _foldings(placed: Sequence[Placed]) -> list[str]:
     """Return what stayed folded: placement takes apart what no kernel applies."""
     return [f"{folded.name} folded into {p.node.name}" for p in placed for folded in p.node.folded]
+
+
+def _kept(placed: Sequence[Placed]) -> list[str]:
+    """Return what the user should know of weights that are not kept in float32."""
+    kept = [kept_type(p.call) for p in placed if p.kernel]
+    return [
+        f"weights of {kept.count(dtype)} layers are rounded to {dtype} and kept in it; arithmetic is in {DEFAULT}"
+        for dtype in dict.fromkeys(kept)
+        if dtype not in ("", DEFAULT)
+    ]
 
 
 def _together(computing: float, residency: Residency) -> float:

@@ -45,7 +45,7 @@ def request_without_lost(host: PluginHost, request: Request) -> tuple[Request, s
     try:
         choose_devices(host, request)
     except PlacementError as error:
-        left = Request("parallel", None, request.strict)
+        left = Request("parallel", None, request.strict, weight_storage=request.weight_storage)
         names = ", ".join(dict.fromkeys(device.title for device in choose_devices(host, left)))
         return left, f"the network runs on {names} from now on ({error})"
     return request, "everything that was there is set up anew"

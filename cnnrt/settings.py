@@ -11,6 +11,7 @@ import attrs
 from cnnrt.errors import InputError
 from cnnrt.pinned import NO_PINS, Pin, pins_from
 from cnnrt.residency import Rule
+from cnnrt.weight_storage import DEFAULT, WeightStorage
 from netfile_spec import NetFile
 
 TUNING_BUDGET = 10.0
@@ -24,7 +25,8 @@ class Settings:
     """Settled choices of a Net.
 
     `allocated_ram` in MiB (None: no ceiling), `threads` None: as many as useful, `tuning_budget` in seconds, `pinned`:
-    layers whose kernels are settled by a saved plan, `residency`: which weights stay where not all do.
+    layers whose kernels are settled by a saved plan, `residency`: which weights stay where not all do,
+    `weight_storage`: the type that weights are kept in.
     """
 
     execution_mode: str = "parallel"
@@ -37,6 +39,7 @@ class Settings:
     tuning_budget: float = TUNING_BUDGET
     pinned: Mapping[str, Pin] = NO_PINS
     residency: Rule = "fastest"
+    weight_storage: WeightStorage = DEFAULT
 
 
 def settle(
@@ -51,6 +54,7 @@ def settle(
     tuning_budget: float | None = None,
     plan: Any = None,
     residency: str = "fastest",
+    weight_storage: str | None = None,
 ) -> Settings:
     """Return the caller's choices, else the NetFile's, else the defaults. Raises InputError for impossible ones."""
     _check_count("threads", threads)
@@ -73,6 +77,9 @@ def settle(
         raise InputError(f"tuning_budget: expected seconds, got {tuning_budget!r}")
     if residency not in ("fastest", "largest"):
         raise InputError(f'residency: expected "fastest" or "largest", got {residency!r}')
+    storage = weight_storage or netfile.weight_storage or DEFAULT
+    if storage not in ("float32", "float16"):
+        raise InputError(f'weight_storage: expected "float32" or "float16", got {storage!r}')
     ceiling = netfile.allocated_ram if allocated_ram is None else allocated_ram
     tuning = netfile.auto_tuning if auto_tuning is None else auto_tuning in (True, "on")
     return Settings(
@@ -87,6 +94,7 @@ def settle(
         tuning_budget=TUNING_BUDGET if tuning_budget is None else float(tuning_budget),
         pinned=NO_PINS if plan is None else pins_from(plan),
         residency="largest" if residency == "largest" else "fastest",
+        weight_storage="float16" if storage == "float16" else "float32",
     )
 
 

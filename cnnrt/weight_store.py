@@ -22,6 +22,7 @@ from cnnrt.layer import Array
 from cnnrt.layer_call import LayerCall
 from cnnrt.residency import ALIGNMENT, Demand
 from cnnrt.stored_weights import RowsOfFile
+from cnnrt.weight_storage import fitting
 from cnnrt.weight_stream import PieceToRead, current_stream
 from cnnrt.weights import WeightSource
 
@@ -174,9 +175,10 @@ class StreamedWeights:
             return self._pack(stored, first, last)
 
     def _pack(self, stored: RowsOfFile, first: int, last: int) -> Packed:
+        checked = fitting(self._call, stored, str(self._source.path))
         if self._demand.slices == 1:
-            return self._kernel.pack_stored(self._call, stored)
-        return self._kernel.pack_slices(self._call, stored, first, last)
+            return self._kernel.pack_stored(self._call, checked)
+        return self._kernel.pack_slices(self._call, checked, first, last)
 
     def _written(self, path: Path, key: str) -> PackedFile:
         from cnnrt.cached_file import make_room
@@ -204,7 +206,7 @@ class StreamedWeights:
             (kernel.backend, kernel.layer, kernel.name, kernel.source_digest),
             repr(kernel.packing(call)),
             repr(call.layer),
-            sorted(call.weight_shapes.items()),
+            [(name, t.shape, t.dtype) for name, t in sorted(call.weights.items())],
             self._device.identity,
             sys.byteorder,
         )
@@ -260,8 +262,8 @@ class WeightStore:
 def weights_key(source: WeightSource | None, call: LayerCall, kernel: Kernel) -> Hashable:
     """Return what tells a layer's packed weights from others."""
     own = source.key if source else None
-    shapes = tuple(sorted(call.weight_shapes.items()))
-    return own, call.layer, shapes, kernel.backend, kernel.layer, kernel.name, kernel.packing(call)
+    types = tuple((name, t.shape, t.dtype) for name, t in sorted(call.weights.items()))
+    return own, call.layer, types, kernel.backend, kernel.layer, kernel.name, kernel.packing(call)
 
 
 def demand_of(source: WeightSource | None, call: LayerCall, kernel: Kernel, layer: str, times: int) -> Demand:
@@ -289,7 +291,7 @@ def _packed_whole(source: WeightSource | None, call: LayerCall, kernel: Kernel) 
     if source is None:
         return kernel.pack(call, {})
     with source.opened(call.weight_shapes) as stored:
-        return kernel.pack_stored(call, stored)
+        return kernel.pack_stored(call, fitting(call, stored, str(source.path)))
 
 
 def _as_stored(kernel: Kernel) -> bool:

@@ -135,6 +135,7 @@ def _network(random: Random) -> str:
         "allocated_ram": ("100", "0.001", *NUMBERS),
         "execution_mode": ('"parallel"', '"sequential"', '"nonsense"', '"../x"'),
         "auto_tuning": ('"on"', '"off"', "1"),
+        "weight_storage": ('"float32"', '"float16"', '"float8"', "16"),
         "labels": ('"labels.txt"', '["a", "b"]', '"../x"', '"/etc/passwd"', '"conv.msg"'),
         "requires": ('"numpy"', '"cnnrt"', '"a; rm -rf"', '"../x"', '[numpy, "-e ."]'),
         "name": ('"net"', '"\\u001b[31m"'),

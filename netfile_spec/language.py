@@ -17,6 +17,8 @@ def _table(keys: Iterable[KeySpec]) -> Mapping[str, KeySpec]:
     return {key.name: key for key in keys}
 
 
+STORAGES = {"float32": "float32", "float16": "float16"}
+
 FILE_KEYS = _table(
     [
         KeySpec("netfile_version", "integer", doc="Version of the language; the first entry of the file."),
@@ -25,6 +27,7 @@ FILE_KEYS = _table(
         KeySpec("allocated_ram", "number", doc="Ceiling on memory, in MiB."),
         KeySpec("execution_mode", "string", doc='"parallel", "sequential" or the name of a backend.'),
         KeySpec("auto_tuning", "boolean", doc='"on" or "off".'),
+        KeySpec("weight_storage", "string", choices=STORAGES, doc="Type in which weights are kept in memory."),
         KeySpec("labels", "strings", doc="Names of the classes, or the file that lists them."),
         KeySpec("requires", "strings", doc="Plugin distributions without which the net cannot run."),
     ]

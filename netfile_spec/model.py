@@ -181,6 +181,7 @@ class NetFile:
     - `allocated_ram`: ceiling in MiB, above 0.
     - `execution_mode`: lower case; which ones exist is for the backends to say.
     - `auto_tuning`: True for "on".
+    - `weight_storage`: "float32" or "float16".
     - `netfile_version`: None is CNNdroid's language, 1 the current one.
     - `labels`: names of the classes, or the name of a file inside the root with one on each line.
     - `requires`: plugin distributions without which the net cannot run.
@@ -193,6 +194,7 @@ class NetFile:
     allocated_ram: float | int | None = attrs.field(default=None, converter=_whole_if_possible)
     execution_mode: str | None = attrs.field(default=None, converter=_lower)
     auto_tuning: bool | None = None
+    weight_storage: str | None = attrs.field(default=None, kw_only=True)
     netfile_version: int | None = None
     name: str | None = None
     labels: tuple[str, ...] | str | None = attrs.field(default=None, converter=_labels)

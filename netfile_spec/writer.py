@@ -88,6 +88,7 @@ def _file_lines(netfile: NetFile, escapes: bool) -> Iterator[str]:
     yield from _entry("allocated_ram", netfile.allocated_ram, escapes)
     yield from _entry("execution_mode", netfile.execution_mode, escapes)
     yield from _entry("auto_tuning", tuning, escapes)
+    yield from _entry("weight_storage", netfile.weight_storage, escapes)
     yield from _entry("labels", netfile.labels, escapes)
     yield from _entry("requires", netfile.requires or None, escapes)
 

@@ -7,6 +7,7 @@ import math
 from collections.abc import Mapping
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from cnnrt.backend import Device
 from cnnrt.layer import Array
@@ -54,14 +55,14 @@ def result_buffers(call: LayerCall) -> tuple[Input | Output, ...]:
     return (Output(), Input(1)) if adds_residual(call) else (Output(),)
 
 
-def panels(matrix: Array, groups: int, width: int) -> Array:
+def panels(matrix: Array, groups: int, width: int, dtype: DTypeLike = np.float32) -> Array:
     """Return rows of weights, (groups * outputs, ...), as [group][panel][depth][width], filled up with zeros.
 
     Panel by panel, so that no second copy of all weights is made.
     """
     outputs, depth = len(matrix) // groups, math.prod(matrix.shape[1:])
     count = -(-outputs // width)
-    packed = np.zeros((groups, count, depth, width), np.float32)
+    packed = np.zeros((groups, count, depth, width), dtype)
     for group, panel in itertools.product(range(groups), range(count)):
         first = panel * width
         rows = matrix[group * outputs + first : group * outputs + min(first + width, outputs)]
@@ -79,6 +80,6 @@ def biases_of(weights: Mapping[str, Array], outputs: int, groups: int, width: in
     return whole
 
 
-def channels_last(weight: Array) -> Array:
+def channels_last(weight: Array, dtype: DTypeLike = np.float32) -> Array:
     """Return (outputs, inputs, rows, columns) as (outputs, rows * columns * inputs), in which order images lie too."""
-    return np.ascontiguousarray(weight.transpose(0, 2, 3, 1), dtype=np.float32).reshape(len(weight), -1)
+    return np.ascontiguousarray(weight.transpose(0, 2, 3, 1), dtype=dtype).reshape(len(weight), -1)

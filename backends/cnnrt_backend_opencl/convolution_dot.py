@@ -17,6 +17,7 @@ from cnnrt_backend_opencl.convolution import (
 )
 from cnnrt_backend_opencl.cost_model import product_seconds
 from cnnrt_backend_opencl.folding import folded_defines
+from cnnrt_backend_opencl.half_weights import BOTH_TYPES, weight_bytes, weight_defines, weight_type
 from cnnrt_backend_opencl.kernel import Argument, Input, Launch, Weight, flat_group, in_groups
 from cnnrt_backend_opencl.limits import limits_of
 from cnnrt_backend_opencl.sources import Defines
@@ -31,6 +32,7 @@ class DotConvolution(ConvolutionKernel):
 
     name = "dot"
     source = "convolution_dot.cl"
+    weight_types = BOTH_TYPES
 
     def takes_sizes(self, g: ConvolutionGeometry, device: Device) -> str:
         """Decline channels that do not fill vectors."""
@@ -62,17 +64,17 @@ class DotConvolution(ConvolutionKernel):
     def packed_bytes(self, call: LayerCall) -> int:
         """Return the bytes of the weights and a bias for each output."""
         g = convolution_geometry(call)
-        return 4 * g.outputs * (g.depth + 1)
+        return weight_bytes(call, g.outputs * g.depth) + 4 * g.outputs
 
     def pack(self, call: LayerCall, weights: Mapping[str, Array]) -> Packed:
         """Return the weights with channels last, and biases."""
-        return channels_last(weights["weight"]), biases_of(weights, len(weights["weight"]), 1, 1)
+        return channels_last(weights["weight"], weight_type(call)), biases_of(weights, len(weights["weight"]), 1, 1)
 
     def defines(self, call: LayerCall, device: Device) -> Mapping[str, Defines]:
         """Return the member of the family and what is folded in."""
         g = convolution_geometry(call)
         inputs, outputs = self._family(g)
-        return {**folded_defines(call), "IN": inputs, "OUT": outputs}
+        return {**folded_defines(call), **weight_defines(call), "IN": inputs, "OUT": outputs}
 
     def launches(self, call: LayerCall, device: Device) -> Sequence[Launch]:
         """Return one launch: outputs × pixels."""

@@ -17,6 +17,7 @@ from cnnrt_backend_opencl.convolution import (
 )
 from cnnrt_backend_opencl.cost_model import pass_seconds, product_seconds
 from cnnrt_backend_opencl.folding import folded_defines
+from cnnrt_backend_opencl.half_weights import BOTH_TYPES, weight_bytes, weight_defines, weight_type
 from cnnrt_backend_opencl.kernel import Input, Launch, Weight, Workspace
 from cnnrt_backend_opencl.limits import limits_of
 from cnnrt_backend_opencl.sources import Defines
@@ -37,6 +38,7 @@ class TileConvolution(ConvolutionKernel):
 
     name = "tile"
     source = "convolution_tile.cl"
+    weight_types = BOTH_TYPES
 
     def takes_sizes(self, g: ConvolutionGeometry, device: Device) -> str:
         """Decline devices other than processors: their vectors are not for one work-item."""
@@ -84,19 +86,20 @@ class TileConvolution(ConvolutionKernel):
         g = convolution_geometry(call)
         panel = self._tile(g)[1] * LANES
         outputs = g.groups * -(-g.group_outputs // panel) * panel
-        return 4 * (outputs * (g.depth + 1) + self._run(g))
+        return weight_bytes(call, outputs * g.depth) + 4 * (outputs + self._run(g))
 
     def pack(self, call: LayerCall, weights: Mapping[str, Array]) -> Packed:
         """Return panels; biases, and zeros for what lies outside of the image."""
         g = convolution_geometry(call)
         panel = self._tile(g)[1] * LANES
         biases = biases_of(weights, g.outputs, g.groups, panel, zeros=self._run(g))
-        return panels(channels_last(weights["weight"]), g.groups, panel), biases
+        dtype = weight_type(call)
+        return panels(channels_last(weights["weight"], dtype), g.groups, panel, dtype), biases
 
     def defines(self, call: LayerCall, device: Device) -> Mapping[str, Defines]:
         """Return the tile and what is folded in."""
         pixels, vectors = self._tile(convolution_geometry(call))
-        return {**folded_defines(call), "LANES": LANES, "PIXELS": pixels, "VECTORS": vectors}
+        return {**folded_defines(call), **weight_defines(call), "LANES": LANES, "PIXELS": pixels, "VECTORS": vectors}
 
     def launches(self, call: LayerCall, device: Device) -> Sequence[Launch]:
         """Return the copy, where there is one, and tiles × panels; neighbours share a panel."""

@@ -15,6 +15,7 @@ from cnnrt.stored_weights import SomeRows
 from cnnrt.tensor import PLAIN
 from cnnrt_backend_opencl.convolution import MOST_VALUES
 from cnnrt_backend_opencl.folding import FOLDS
+from cnnrt_backend_opencl.half_weights import weight_bytes, weight_type
 from cnnrt_backend_opencl.kernel import CHANNELS_LAST, OpenCLKernel
 from cnnrt_layers.convolution_geometry import ConvolutionGeometry
 
@@ -64,7 +65,8 @@ class FullyConnectedKernel(OpenCLKernel):
     def packing_bytes(self, call: LayerCall, slices: int) -> int:
         """Return the bytes of a slice as it is stored, in order, and packed; or what the whole takes."""
         whole = super().packing_bytes(call, slices)
-        return whole if slices == self.slices(call) else min(whole, 3 * self.slice_bytes(call))
+        _, part = self.of_slice(call)
+        return whole if slices == self.slices(call) else min(whole, part.loaded_bytes + 2 * self.slice_bytes(call))
 
     def of_slice(self, call: LayerCall) -> tuple[OpenCLKernel, LayerCall]:
         """Return the kernel with its parameters fixed, so that it sums up as for the whole, and the call of a slice."""
@@ -91,7 +93,7 @@ class FullyConnectedKernel(OpenCLKernel):
     def _slice_outputs(self, call: LayerCall) -> int:
         outputs, features = call.weights["weight"].shape
         together = self.outputs_together(call)
-        most = max(1, SLICE_BYTES // (4 * features + 4) // together) * together
+        most = max(1, SLICE_BYTES // (weight_bytes(call, features) + 4) // together) * together
         if most >= outputs:
             return outputs
         slices = -(-outputs // most)
@@ -123,7 +125,7 @@ def in_order(call: LayerCall, weight: Array) -> Array:
 
 def features_last(call: LayerCall, weight: Array) -> Array:
     """Return weights (outputs, features) with the features in the order in which they lie in memory."""
-    return np.ascontiguousarray(in_order(call, weight), np.float32).reshape(len(weight), -1)
+    return np.ascontiguousarray(in_order(call, weight), weight_type(call)).reshape(len(weight), -1)
 
 
 def product_geometry(call: LayerCall) -> ConvolutionGeometry:

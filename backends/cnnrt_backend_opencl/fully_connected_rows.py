@@ -12,6 +12,7 @@ from cnnrt_backend_opencl.convolution import biases_of
 from cnnrt_backend_opencl.cost_model import product_seconds, values_per_second
 from cnnrt_backend_opencl.folding import folded_defines
 from cnnrt_backend_opencl.fully_connected import FullyConnectedKernel, features_last, image_of
+from cnnrt_backend_opencl.half_weights import BOTH_TYPES, weight_bytes, weight_defines
 from cnnrt_backend_opencl.kernel import Input, Launch, Output, Weight, flat_group
 from cnnrt_backend_opencl.limits import limits_of
 from cnnrt_backend_opencl.sources import Defines
@@ -22,13 +23,14 @@ class RowsFullyConnected(FullyConnectedKernel):
 
     name = "rows"
     source = "fully_connected_rows.cl"
+    weight_types = BOTH_TYPES
 
     def estimate(self, call: LayerCall, device: Device) -> float:
         """Return the seconds of reading weights and features again and again, mostly from caches."""
         outputs, features = call.weights["weight"].shape
         rows, images, _ = self._cut(call)
         groups = -(-outputs // rows) * -(-math.prod(call.outputs[0].shape[:-1]) // images)
-        read = groups * features * (rows + images / 4)
+        read = groups * features * (weight_bytes(call, rows) / 4 + images / 4)
         return product_seconds(device, call.cost.flops) + read / values_per_second(device)
 
     def parameters(self, call: LayerCall) -> Mapping[str, int | str]:
@@ -53,7 +55,7 @@ class RowsFullyConnected(FullyConnectedKernel):
     def packed_bytes(self, call: LayerCall) -> int:
         """Return the bytes of the weights and a bias for each output."""
         outputs, features = call.weights["weight"].shape
-        return 4 * outputs * (features + 1)
+        return weight_bytes(call, outputs * features) + 4 * outputs
 
     def pack(self, call: LayerCall, weights: Mapping[str, Array]) -> Packed:
         """Return the weights with features in the order of memory, and biases."""
@@ -65,6 +67,7 @@ class RowsFullyConnected(FullyConnectedKernel):
         rows, images, workers = self._cut(call)
         return {
             **folded_defines(call),
+            **weight_defines(call),
             "LANES": next(n for n in (4, 2, 1) if features % n == 0),
             "WORKERS": min(workers, flat_group(limits_of(device), 256)),
             "ROWS": rows,

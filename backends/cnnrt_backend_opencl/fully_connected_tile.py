@@ -12,6 +12,7 @@ from cnnrt_backend_opencl.convolution import biases_of, panels
 from cnnrt_backend_opencl.cost_model import product_seconds, values_per_second
 from cnnrt_backend_opencl.folding import folded_defines
 from cnnrt_backend_opencl.fully_connected import FullyConnectedKernel, image_of, in_order
+from cnnrt_backend_opencl.half_weights import BOTH_TYPES, weight_bytes, weight_defines, weight_type
 from cnnrt_backend_opencl.kernel import Input, Launch, Output, Weight
 from cnnrt_backend_opencl.limits import limits_of
 from cnnrt_backend_opencl.sources import Defines
@@ -29,6 +30,7 @@ class TileFullyConnected(FullyConnectedKernel):
 
     name = "tile"
     source = "fully_connected_tile.cl"
+    weight_types = BOTH_TYPES
 
     def can_run(self, call: LayerCall, device: Device) -> bool | str:
         """Decline devices other than processors, and what cannot be counted in 32 bits."""
@@ -68,19 +70,21 @@ class TileFullyConnected(FullyConnectedKernel):
         """Return the bytes of whole panels and biases."""
         outputs, features = call.weights["weight"].shape
         panel = self._panel(call)
-        return 4 * -(-outputs // panel) * panel * (features + 1)
+        filled = -(-outputs // panel) * panel
+        return weight_bytes(call, filled * features) + 4 * filled
 
     def pack(self, call: LayerCall, weights: Mapping[str, Array]) -> Packed:
         """Return panels [panel][feature][output], and biases."""
         panel = self._panel(call)
         matrix = in_order(call, weights["weight"])
-        return panels(matrix, 1, panel), biases_of(weights, len(matrix), 1, panel)
+        return panels(matrix, 1, panel, weight_type(call)), biases_of(weights, len(matrix), 1, panel)
 
     def defines(self, call: LayerCall, device: Device) -> Mapping[str, Defines]:
         """Return the tile and what is folded in."""
         rows = self._rows(call)
         return {
             **folded_defines(call),
+            **weight_defines(call),
             "LANES": LANES,
             "VECTORS": TILES[rows],
             "ROWS": rows,

@@ -131,7 +131,7 @@ class OpenCLKernel(Kernel):
 
     def packing_bytes(self, call: LayerCall, slices: int) -> int:
         """Return the bytes of a second copy: of the weights while they are packed, then of what is packed."""
-        return max(sum(t.nbytes for t in call.weights.values()), self.packed_bytes(call))
+        return max(call.loaded_bytes, self.packed_bytes(call))
 
     def stay(self, packed: Packed) -> Packed:
         """Return the packed weights on their way to the device."""

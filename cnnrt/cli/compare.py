@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import attrs
 import click
 
 from cnnrt.cli.command_line import FAILED, Command
@@ -70,14 +71,17 @@ def compare(
     """Compute random numbers in two execution modes, and show how far each layer's output is from the other's.
 
     The first value that differs says where to look: all before it agree. Values that are computed along with others
-    (a folded ReLU's input) are not asked for, so that the kernels are those of any run.
+    (a folded ReLU's input) are not asked for, so that the kernels are those of any run. --weight-storage is how B keeps
+    its weights; those of A are float32.
     """
     from cnnrt.cli.measurement import random_inputs
     from cnnrt.cli.printing import print_json
     from cnnrt.mode_comparison import compare_modes
     from cnnrt.verification import TOLERANCE
+    from cnnrt.weight_storage import DEFAULT
 
-    with options.open(netfile, modes[0]) as one, options.open(netfile, modes[1]) as other:
+    exact = attrs.evolve(options, weight_storage=DEFAULT)
+    with exact.open(netfile, modes[0]) as one, options.open(netfile, modes[1]) as other:
         arrays = random_inputs(shapes_with_batch(one, stated_inputs, batch))
         found = compare_modes(one, other, arrays, TOLERANCE if tolerance is None else tolerance)
     if as_json:

@@ -51,6 +51,7 @@ class NetOptions:
     threads: int | None = None
     device: str | None = None
     strict: bool = False
+    weight_storage: str | None = None
 
     def open(self, netfile: Path, mode: str | None = None) -> Net:
         """Return the network."""
@@ -63,6 +64,7 @@ class NetOptions:
             threads=self.threads,
             device=self.device,
             strict=self.strict,
+            weight_storage=self.weight_storage,
             root_directory=self.root,
         )
 
@@ -105,12 +107,18 @@ def net_options(command: Function) -> Function:
         threads: int | None,
         device: str | None,
         strict: bool,
+        weight_storage: str | None,
         **others: Any,
     ) -> None:
-        command(*args, options=NetOptions(root, ram, threads, device, strict), **others)
+        command(*args, options=NetOptions(root, ram, threads, device, strict, weight_storage), **others)
 
     for option in (
         click.option("--strict", is_flag=True, help="Refuse to run any layer by its reference instead of a kernel."),
+        click.option(
+            "--weight-storage",
+            type=click.Choice(("float32", "float16")),
+            help="Type to keep weights in, instead of the NetFile's; float16 takes half of the memory.",
+        ),
         click.option("--device", metavar="NAME", help="Use only this device (see: cnnrt devices)."),
         click.option("--threads", type=click.IntRange(min=1), metavar="N", help="Most threads to use."),
         click.option("--ram", type=float, metavar="MIB", help="Memory ceiling, instead of allocated_ram."),

@@ -14,6 +14,7 @@ from cnnrt.graph import Graph
 from cnnrt.layer import shape_text
 from cnnrt.memory_plan import MemoryPlan
 from cnnrt.plan import Plan, PlanRow
+from cnnrt.weight_storage import DEFAULT
 
 
 def parameter_counts(graph: Graph) -> dict[str, int]:
@@ -79,7 +80,8 @@ def _where(row: PlanRow) -> tuple[str, str]:
 def _weights(row: PlanRow) -> str:
     if not row.weight_bytes:
         return ""
-    return size(row.weight_bytes) + ("" if row.resident else ", read for each call")
+    kept = f" {row.weight_type}" if row.weight_type not in ("", DEFAULT) else ""
+    return size(row.weight_bytes) + kept + ("" if row.resident else ", read for each call")
 
 
 def _kernel(row: PlanRow) -> str:

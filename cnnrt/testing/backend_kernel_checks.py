@@ -11,7 +11,7 @@ from cnnrt.kernel_trial import call_in_layouts, make_trial
 from cnnrt.testing.backend_facts import BackendFacts
 from cnnrt.testing.case import Case
 from cnnrt.testing.examination import examine
-from cnnrt.testing.kernel_checks import KernelKey, assert_kernel_agrees, assert_statements_hold, takes, with_residuals
+from cnnrt.testing.kernel_checks import KernelKey, assert_kernel_agrees, assert_statements_hold, cases_for, takes
 from cnnrt.testing.layer_reference_checks import UNSTATED_BYTES
 from cnnrt.testing.other_shapes import LARGE, enlarged_case, stretched_calls
 
@@ -31,7 +31,7 @@ class BackendKernelChecks(BackendFacts):
             assume(takes(kernel, case.call, device))
             assert_kernel_agrees(kernel, backend, device, case, suite, threads=THREADS[case.seed % 3])
 
-        examine(with_residuals(self.cases(kernel), kernel, self.host()), check, self.examples(50), none=_none(kernel))
+        examine(cases_for(kernel, self.cases(kernel), self.host()), check, self.examples(50), none=_none(kernel))
 
     def test_kernel_states_what_holds(self, kernel_key: KernelKey | None) -> None:
         """Expected seconds, workspace, bytes of packed weights and parameters are what the kernel says."""
@@ -41,7 +41,7 @@ class BackendKernelChecks(BackendFacts):
             assume(takes(kernel, case.call, device))
             assert_statements_hold(kernel, case, device)
 
-        examine(with_residuals(self.cases(kernel), kernel, self.host()), check, self.examples(20), none=_none(kernel))
+        examine(cases_for(kernel, self.cases(kernel), self.host()), check, self.examples(20), none=_none(kernel))
 
     def test_kernel_answers_for_huge_sizes(self, kernel_key: KernelKey | None) -> None:
         """A NetFile may ask for anything: the kernel answers at once, allocates nothing, and does not fail."""

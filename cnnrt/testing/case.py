@@ -11,6 +11,7 @@ import numpy as np
 from cnnrt.layer import Array, Layer, Shape, shape_text
 from cnnrt.layer_call import LayerCall
 from cnnrt.tensor import TensorType
+from cnnrt.weight_storage import DEFAULT, rounded_weights, storing_weights
 
 
 @attrs.frozen
@@ -30,7 +31,8 @@ class Case:
     def __str__(self) -> str:
         """Return what is called on what, in one line."""
         parts = [f"{self.layer} on {', '.join(shape_text(s) for s in self.call.input_shapes)}"]
-        parts += [f"{name} {shape_text(s)}" for name, s in self.call.weight_shapes.items()]
+        kept = {name: "" if t.dtype == DEFAULT else f" {t.dtype}" for name, t in self.call.weights.items()}
+        parts += [f"{name} {shape_text(s)}{kept[name]}" for name, s in self.call.weight_shapes.items()]
         parts += [f"then {folded}" for folded in self.call.folded]
         return f"<{'; '.join(parts)}; seed {self.seed}>"
 
@@ -39,9 +41,12 @@ class Case:
         printer.text(str(self))
 
     def in_float64(self) -> tuple[tuple[Array, ...], dict[str, Array]]:
-        """Return inputs and weights in float64: the same numbers, for computations that are to be trusted."""
+        """Return inputs and weights in float64, for computations that are to be trusted.
+
+        They are the same numbers, but for weights that the call keeps in another type: those are rounded to it.
+        """
         return tuple(frozen(x.astype(np.float64)) for x in self.inputs), {
-            name: frozen(w.astype(np.float64)) for name, w in self.weights.items()
+            name: frozen(w.astype(np.float64)) for name, w in rounded_weights(self.call, self.weights).items()
         }
 
 
@@ -88,6 +93,11 @@ def with_residual(case: Case, sum_layer: Layer) -> Case:
     first, rest = case.call.folded[: case.seed % 2], case.call.folded[case.seed % 2 :]
     call = attrs.evolve(case.call, inputs=(*case.call.inputs, output), folded=(*first, sum_layer, *rest))
     return attrs.evolve(case, call=call, inputs=(*case.inputs, frozen(added)))
+
+
+def with_weights_in(case: Case, dtype: str) -> Case:
+    """Return a case whose weights of two axes and more are to be kept in a type: a kernel rounds them."""
+    return attrs.evolve(case, call=storing_weights(case.call, dtype))
 
 
 def frozen(array: Array) -> Array:

@@ -17,7 +17,7 @@ from cnnrt.layer_call import LayerCall
 from cnnrt.layouts import physical_shape
 from cnnrt.plugins import PluginHost
 from cnnrt.testing.agreement import assert_agree
-from cnnrt.testing.case import Case, with_residual
+from cnnrt.testing.case import Case, with_residual, with_weights_in
 from cnnrt.testing.kernel_run import packed_bytes, run_kernel
 from cnnrt.testing.layer_facts import LayerFacts
 
@@ -48,6 +48,8 @@ def takes(kernel: Kernel, call: LayerCall, device: Device) -> bool:
     """Tell whether the kernel computes the call; asserts that a refusal gives a reason."""
     if not all(folded.type in kernel.folds for folded in call.folded):
         return False
+    if not all(tensor.dtype in kernel.weight_types for tensor in call.weights.values()):
+        return False
     answer = kernel.can_run(call, device)
     assert answer is True or (isinstance(answer, str) and answer), (
         f"{kernel.name}.can_run answered {answer!r}; expected True or a text that says why not"
@@ -55,7 +57,13 @@ def takes(kernel: Kernel, call: LayerCall, device: Device) -> bool:
     return answer is True and _fits_layouts(kernel, call)
 
 
-def with_residuals(cases: SearchStrategy[Case], kernel: Kernel, host: PluginHost) -> SearchStrategy[Case]:
+def cases_for(kernel: Kernel, cases: SearchStrategy[Case], host: PluginHost) -> SearchStrategy[Case]:
+    """Return the cases as the kernel may meet them: every type in which it keeps weights, residuals if it adds them."""
+    residual = _with_residuals(cases, kernel, host)
+    return st.builds(with_weights_in, residual, st.sampled_from(kernel.weight_types))
+
+
+def _with_residuals(cases: SearchStrategy[Case], kernel: Kernel, host: PluginHost) -> SearchStrategy[Case]:
     """Return the cases; for a kernel that folds sums, every other one adds a residual on the way out."""
     folded = [host.layers()[name.lower()] for name in kernel.folds if name.lower() in host.layers()]
     sums = [layer() for layer in folded if layer.inputs != (1, 1)]

@@ -18,10 +18,10 @@ from cnnrt.testing.kernel_checks import (
     KernelKey,
     assert_kernel_agrees,
     assert_statements_hold,
+    cases_for,
     installed_kernel,
     takes,
     usable_device,
-    with_residuals,
 )
 from cnnrt.testing.layer_class_checks import LayerClassChecks
 from cnnrt.testing.layer_net import fits_a_net, net_inputs, write_layer_net
@@ -57,7 +57,7 @@ class LayerKernelChecks(LayerClassChecks):
             assume(takes(kernel, case.call, device))
             assert_kernel_agrees(kernel, backend, device, case, type(self))
 
-        cases = with_residuals(self.cases(), kernel, self.host())
+        cases = cases_for(kernel, self.cases(), self.host())
         examine(cases, check, 50, none=f"{kernel.name} takes none of the calls of this suite")
 
     def test_kernel_states_what_holds(self, kernel_key: KernelKey | None) -> None:
@@ -68,7 +68,7 @@ class LayerKernelChecks(LayerClassChecks):
             assume(takes(kernel, case.call, device))
             assert_statements_hold(kernel, case, device)
 
-        cases = with_residuals(self.cases(), kernel, self.host())
+        cases = cases_for(kernel, self.cases(), self.host())
         examine(cases, check, 20, none=f"{kernel.name} takes none of the calls of this suite")
 
     def test_networks_run_it_on_every_backend(self, backend_name: str) -> None:

@@ -19,7 +19,7 @@ from cnnrt.testing import BackendSuite
 from cnnrt.testing.backend_facts import BackendFacts
 from cnnrt.testing.case import Case, with_residual
 from cnnrt.testing.examination import examine
-from cnnrt.testing.kernel_checks import KernelKey, assert_kernel_agrees, takes, with_residuals
+from cnnrt.testing.kernel_checks import KernelKey, assert_kernel_agrees, cases_for, takes
 from cnnrt.testing.kernel_run import run_kernel
 from cnnrt.testing.offered import offered
 from cnnrt.testing.suite_of import layer_suite
@@ -63,7 +63,7 @@ class LesserVectors(BackendFacts):
             assume(takes(kernel, case.call, device))
             assert_kernel_agrees(kernel, backend, device, case, suite, threads=None)
 
-        cases = with_residuals(suite.cases(), kernel, self.host())
+        cases = cases_for(kernel, suite.cases(), self.host())
         examine(cases, check, 12, none=f"{kernel.name} takes no call of its layer's suite")
 
 

@@ -113,6 +113,7 @@ layer { type: "ReLU" negative_slope: steep }
         ("allocated_ram: many", (1, 16), '"allocated_ram": "many" is no number'),
         ("allocated_ram: -1", (1, 16), '"allocated_ram" is -1'),
         ('auto_tuning: "maybe"', (1, 14), '"auto_tuning": "maybe" is neither true nor false'),
+        ('weight_storage: "half"', (1, 17), '"weight_storage": "half" is not one of its values'),
         ('execution_mode: ""', (1, 17), '"execution_mode" is empty'),
         ("pad: 1", (1, 1), 'a NetFile has no key "pad"'),
         ("name: n netfile_version: 1", (1, 26), '"netfile_version" comes too late'),

@@ -66,6 +66,7 @@ def netfiles(version, name):
         allocated_ram=optional(st.floats(0, exclude_min=True, allow_infinity=False) | st.integers(1, 2**53)),
         execution_mode=optional(name),
         auto_tuning=optional(st.booleans()),
+        weight_storage=optional(st.sampled_from(["float32", "float16"])),
         netfile_version=st.just(version),
         name=optional(name),
         labels=optional(name | st.lists(name, min_size=1, max_size=30)),
@@ -160,7 +161,7 @@ def test_every_key_of_the_language_can_be_written():
             InputBlock("i", (3, 2, 2), "rgb", (1, 2, 3), None, 2.0, (4, 4)),
             InputBlock("j", mean_file="m", batch=3),
         ],
-        "root", 1.5, "mode", True, 1, "name", "labels.txt", ["plugin"],
+        "root", 1.5, "mode", True, 1, "name", "labels.txt", ["plugin"], weight_storage="float16",
     )  # fmt: skip
     text = format_netfile(netfile)
     for key in (*FILE_KEYS, *INPUT_KEYS, *LAYER_KEYS):

@@ -3,8 +3,9 @@
     python -m opencl_suite.under_oclgrind [--variants default|extreme|all] [--cases N] [KERNEL...]
 
 runs this module under `oclgrind`: each kernel as it is, with its tunables at their ends, or with all that go together,
-on random calls that are small, compared with the layer's reference. What Oclgrind reports (accesses outside of buffers,
-races between work-items, values that nobody wrote) fails the run, and so does a kernel that no call was tried on.
+on random calls that are small, with weights in each type that it keeps them in, compared with the layer's reference.
+What Oclgrind reports (accesses outside of buffers, races between work-items, values that nobody wrote) fails the run,
+and so does a kernel that no call was tried on.
 KERNEL names some, as in `pooling/windows`.
 """
 
@@ -34,7 +35,7 @@ from cnnrt.layer import Array
 from cnnrt.layer_call import LayerCall
 from cnnrt.layouts import Reorder
 from cnnrt.tensor import TensorType
-from cnnrt.testing.case import Case
+from cnnrt.testing.case import Case, with_weights_in
 from cnnrt.testing.kernel_checks import assert_kernel_agrees, takes
 from cnnrt.testing.kernel_run import run_kernel
 from cnnrt.testing.suite_of import layer_suite
@@ -130,7 +131,11 @@ def _inside(arguments: argparse.Namespace, result: Path) -> int:
             cases = [_reorder_case(*layouts) for layouts in (("NCHW", "NHWC"), ("NHWC", "NCHW"))]
         else:
             suite = layer_suite(plugin_host().layers()[kernel.layer.lower()])
-            cases = _small_cases(suite.cases(), kernel, device, arguments.cases)
+            cases = [
+                with_weights_in(case, dtype)
+                for case in _small_cases(suite.cases(), kernel, device, arguments.cases)
+                for dtype in kernel.weight_types
+            ]
         for case in cases:
             for variant in _variants(kernel, case.call, device, arguments.variants):
                 sys.stderr.write(f"{variant.title}: {case.call}\n")

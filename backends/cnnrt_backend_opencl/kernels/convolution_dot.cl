@@ -4,6 +4,7 @@
 // loads IN inputs and multiplies them by as many weights of each output. `inputs` and `outputs` of a group are
 // multiples.
 // ADDED: if defined, a value of the output's shape is added to each result. FOLDED(v): what is applied to each then.
+// HALF_WEIGHTS: if defined, weights are halves, read as floats (vload_half, which every device has).
 //
 // Images lie channels last, weights as [output][row][column][input of the group].
 // Global size: groups * outputs / OUT (rounded up), pixels of all images.
@@ -21,6 +22,13 @@
 #define JOIN_(a, b) a##b
 #define JOIN(a, b) JOIN_(a, b)
 #define FLOATS JOIN(float, IN)
+#ifdef HALF_WEIGHTS
+#define WEIGHTS JOIN(ushort, IN)
+#define WEIGHT(w, i) JOIN(vloada_half, IN)(i, (__global const half *)(w))
+#else
+#define WEIGHTS FLOATS
+#define WEIGHT(w, i) (w)[i]
+#endif
 typedef FLOATS UNALIGNED __attribute__((aligned(4))); // images may begin at any float of a buffer
 
 static float sum_of(FLOATS x) {
@@ -35,7 +43,7 @@ static float sum_of(FLOATS x) {
     return (z.x + z.y) + (z.z + z.w);
 }
 
-__kernel void dot_products(__global const float *restrict x, __global const FLOATS *restrict weights,
+__kernel void dot_products(__global const float *restrict x, __global const WEIGHTS *restrict weights,
                            __global const float *restrict biases, __global float *restrict y,
 #ifdef ADDED
                            __global const float *restrict added,
@@ -63,11 +71,11 @@ __kernel void dot_products(__global const float *restrict x, __global const FLOA
             if (b < 0 || b >= width) continue;
             __global const UNALIGNED *p =
                 (__global const UNALIGNED *)x + (((image * height + a) * width + b) * groups + group) * vectors;
-            __global const FLOATS *w = weights + ((first * kernel_rows + r) * kernel_columns + s) * vectors;
+            __global const WEIGHTS *w = weights + ((first * kernel_rows + r) * kernel_columns + s) * vectors;
             for (int k = 0; k < vectors; k++) {
                 const FLOATS value = p[k];
 #pragma unroll
-                for (int o = 0; o < OUT; o++) sum[o] = value * w[o * next_output + k] + sum[o];
+                for (int o = 0; o < OUT; o++) sum[o] = value * WEIGHT(w, o * next_output + k) + sum[o];
             }
         }
     }

@@ -4,6 +4,7 @@
 // registers: each weight that it loads serves all of its pixels, each input all of its outputs. It computes `tiles`
 // such tiles. Pixels are counted through rows and images, so that only the last tile of all is cut.
 // ADDED: if defined, a value of the output's shape is added to each result. FOLDED(v): what is applied to each then.
+// HALF_WEIGHTS: if defined, weights are halves, read as floats (vload_half, which every device has).
 //
 // Images lie channels last. Weights come in panels, [group][panel][kernel row][tap][run][VECTORS * LANES], behind the
 // last output of a group filled up with zeros; biases likewise, and after them come `run` zeros, which stand for what
@@ -32,6 +33,13 @@
 #define FLOATS JOIN(float, LANES)
 typedef FLOATS UNALIGNED __attribute__((aligned(4))); // images may begin at any float of a buffer
 #define PANEL (VECTORS * LANES)
+#ifdef HALF_WEIGHTS
+#define WEIGHTS JOIN(ushort, LANES)
+#define WEIGHT(w, i) JOIN(vloada_half, LANES)(i, (__global const half *)(w))
+#else
+#define WEIGHTS FLOATS
+#define WEIGHT(w, i) (w)[i]
+#endif
 
 // Copies images with zeros around them; a work-item, a row of the copy.
 __kernel void pad(__global const float *restrict x, __global float *restrict copy, const int channels, const int height,
@@ -69,7 +77,7 @@ static void finish(FLOATS value, __global float *y, const int count, __global co
     }
 }
 
-__kernel void tile(__global const float *restrict x, __global const FLOATS *restrict weights,
+__kernel void tile(__global const float *restrict x, __global const WEIGHTS *restrict weights,
                    __global const float *restrict biases, __global float *restrict y,
 #ifdef ADDED
                    __global const float *restrict added,
@@ -97,7 +105,7 @@ __kernel void tile(__global const float *restrict x, __global const FLOATS *rest
         FLOATS total[PIXELS][VECTORS];
         for (int i = 0; i < PIXELS; i++)
             for (int v = 0; v < VECTORS; v++) total[i][v] = ((__global const FLOATS *)biases)[panel * VECTORS + v];
-        __global const FLOATS *w = weights + panel * (kernel_rows * taps * run * VECTORS);
+        __global const WEIGHTS *w = weights + panel * (kernel_rows * taps * run * VECTORS);
         for (int r = 0; r < kernel_rows; r++) {
             FLOATS sum[PIXELS][VECTORS];
 #pragma unroll
@@ -115,7 +123,7 @@ __kernel void tile(__global const float *restrict x, __global const FLOATS *rest
                 for (int k = 0; k < run; k++) {
                     FLOATS u[VECTORS];
 #pragma unroll
-                    for (int v = 0; v < VECTORS; v++) u[v] = w[k * VECTORS + v];
+                    for (int v = 0; v < VECTORS; v++) u[v] = WEIGHT(w, k * VECTORS + v);
 #pragma unroll
                     for (int i = 0; i < PIXELS; i++) {
                         const FLOATS value = (FLOATS)(p[i][k]);

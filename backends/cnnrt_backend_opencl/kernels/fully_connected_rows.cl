@@ -3,6 +3,7 @@
 // A work-group of WORKERS, a power of two, computes ROWS outputs of IMAGES images: each worker adds up every WORKERS-th
 // vector of LANES features, 1, 2, 4, 8 or 16, of which `features` is a multiple, and the workers' sums are added up
 // pair by pair in local memory. FOLDED(v): what is applied to each result.
+// HALF_WEIGHTS: if defined, weights are halves, read as floats (vload_half, which every device has).
 //
 // Weights come as [output][feature]. Global size: blocks of outputs * WORKERS, blocks of images.
 
@@ -29,10 +30,22 @@
 #define JOIN(a, b) JOIN_(a, b)
 #define FLOATS JOIN(float, LANES)
 #endif
+#ifdef HALF_WEIGHTS
+#if LANES == 1
+#define WEIGHTS ushort
+#define WEIGHT(w, i) vload_half(i, (__global const half *)(w))
+#else
+#define WEIGHTS JOIN(ushort, LANES)
+#define WEIGHT(w, i) JOIN(vloada_half, LANES)(i, (__global const half *)(w))
+#endif
+#else
+#define WEIGHTS FLOATS
+#define WEIGHT(w, i) (w)[i]
+#endif
 typedef FLOATS UNALIGNED __attribute__((aligned(4))); // values may begin at any float of a buffer
 
 __kernel __attribute__((reqd_work_group_size(WORKERS, 1, 1))) void rows(
-    __global const float *restrict x, __global const FLOATS *restrict weights,
+    __global const float *restrict x, __global const WEIGHTS *restrict weights,
     __global const float *restrict biases, __global float *restrict y, const int images, const int features,
     const int outputs) {
     __local float sums[WORKERS][ROWS * IMAGES + 1];
@@ -47,7 +60,7 @@ __kernel __attribute__((reqd_work_group_size(WORKERS, 1, 1))) void rows(
         FLOATS u[ROWS];
 #pragma unroll
         for (int o = 0; o < ROWS; o++)
-            u[o] = weights[(first_output + o < outputs ? first_output + o : outputs - 1) * vectors + k];
+            u[o] = WEIGHT(weights, (first_output + o < outputs ? first_output + o : outputs - 1) * vectors + k);
 #pragma unroll
         for (int i = 0; i < IMAGES; i++) {
             const int image = first_image + i < images ? first_image + i : images - 1;

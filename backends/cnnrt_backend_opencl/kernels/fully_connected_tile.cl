@@ -2,6 +2,7 @@
 //
 // LANES: floats of a vector, 4, 8 or 16. A work-item computes VECTORS vectors of outputs of up to IMAGES images, ROWS
 // of them at a time, which divides IMAGES. FOLDED(v): what is applied to each result.
+// HALF_WEIGHTS: if defined, weights are halves, read as floats (vload_half, which every device has).
 //
 // Weights come in panels [panel][feature][VECTORS * LANES], behind the last output filled up with zeros, biases
 // likewise. Each panel is read from memory once: BLOCK features of it serve all images one after the other while they
@@ -31,14 +32,21 @@
 #define JOIN(a, b) JOIN_(a, b)
 #define FLOATS JOIN(float, LANES)
 #define PANEL (VECTORS * LANES)
+#ifdef HALF_WEIGHTS
+#define WEIGHTS JOIN(ushort, LANES)
+#define WEIGHT(w, i) JOIN(vloada_half, LANES)(i, (__global const half *)(w))
+#else
+#define WEIGHTS FLOATS
+#define WEIGHT(w, i) (w)[i]
+#endif
 
-__kernel void tile(__global const float *restrict x, __global const FLOATS *restrict weights,
+__kernel void tile(__global const float *restrict x, __global const WEIGHTS *restrict weights,
                    __global const FLOATS *restrict biases, __global float *restrict y, const int images,
                    const int features, const int outputs) {
     const int panel = get_global_id(0);
     const int first_image = (int)get_global_id(1) * IMAGES;
     const int count = images - first_image < IMAGES ? images - first_image : IMAGES;
-    __global const FLOATS *w = weights + panel * (features * VECTORS);
+    __global const WEIGHTS *w = weights + panel * (features * VECTORS);
     union {
         FLOATS vector[VECTORS];
         float lane[PANEL];
@@ -61,7 +69,7 @@ __kernel void tile(__global const float *restrict x, __global const FLOATS *rest
             for (int k = 0; k < depth; k++) {
                 FLOATS u[VECTORS];
 #pragma unroll
-                for (int v = 0; v < VECTORS; v++) u[v] = w[k * VECTORS + v];
+                for (int v = 0; v < VECTORS; v++) u[v] = WEIGHT(w, k * VECTORS + v);
 #pragma unroll
                 for (int i = 0; i < ROWS; i++) {
                     const FLOATS value = (FLOATS)(p[i][k]);
