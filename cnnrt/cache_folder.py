@@ -23,15 +23,16 @@ def cache_folder(name: str) -> Path | None:
     stated = os.environ.get(VARIABLE)
     if stated == "":
         return None
-    folder = _root(stated) / name
+    folder = where = _root(stated) / name
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         problem = _problem(folder)
     except OSError as error:
-        problem = f"it cannot be made ({error.strerror or error})"
-    if problem and str(folder) not in _reported:
-        _reported.add(str(folder))
-        log.warning("nothing is remembered in %s: %s; set %s to another folder", folder, problem, VARIABLE)
+        where = folder.parent  # nothing of any other kind can be kept there either, which need not be said again
+        problem = f"no folder can be made there ({error.strerror or error})"
+    if problem and str(where) not in _reported:
+        _reported.add(str(where))
+        log.warning("nothing is remembered in %s: %s; set %s to another folder", where, problem, VARIABLE)
     return None if problem else folder
 
 

@@ -106,8 +106,19 @@ def choose_importer(files: Sequence[Path], name: str | None, host: PluginHost) -
     if able:
         names = ", ".join(i.name for i in able)
         raise InputError(f"{listed}: several importers recognise this ({names}): name one with --importer")
+    if len(files) == 1 and files[0].suffix.lower() == ".netfile":
+        raise InputError(f"{listed}: is a NetFile, which needs no conversion: cnnrt show {listed}")
     known = "".join(f"\n    {i.name}: {i.description}" for i in importers.values())
     raise InputError(f"{listed}: no installed importer recognises this; installed:{known or ' none'}")
+
+
+def _why_no_file(path: Path) -> str:
+    if not path.exists():
+        return "does not exist"
+    if not path.is_dir():
+        return "is not a regular file"
+    graph = path / "saved_model.pb"
+    return f"is a folder; name the model's files in it{f', such as {graph}' if graph.is_file() else ''}"
 
 
 def _check_paths(files: Sequence[Path], target: Path, overwrite: bool) -> None:
@@ -115,7 +126,7 @@ def _check_paths(files: Sequence[Path], target: Path, overwrite: bool) -> None:
         raise InputError("no file to convert was named")
     for file in files:
         if not file.is_file():
-            raise InputError(f"{file}: {'is not a regular file' if file.exists() else 'does not exist'}")
+            raise InputError(f"{file}: {_why_no_file(file)}")
     if target.exists() and not target.is_dir():
         raise InputError(f"{target}: exists and is not a folder")
     if target.is_dir() and any(target.iterdir()) and not overwrite:

@@ -66,7 +66,7 @@ def export(
         finally:
             shutil.rmtree(beside, ignore_errors=True)
     except OSError as error:
-        raise CnnrtError(f"{path}: cannot be written: {error}") from error
+        raise CnnrtError(f"{path}: cannot be written: {error.strerror or error}") from error
     return Export(path, exporter.name, notes)
 
 

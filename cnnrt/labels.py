@@ -32,6 +32,10 @@ def read_label_file(path: Path) -> tuple[str, ...]:
         if len(raw) > LARGEST_FILE:
             raise InputError(f"{path}: a file of labels has at most {LARGEST_FILE >> 20} MiB")
         text = raw.decode("utf-8-sig")
-    except (OSError, ValueError) as error:  # ValueError: no UTF-8, or a path that cannot be
-        raise InputError(f"{path}: cannot be read as a file of labels: {error}") from error
+    except UnicodeDecodeError:
+        expected = "expected one label on each line"
+        raise InputError(f"{path}: cannot be read as a file of labels: it is no text in UTF-8; {expected}") from None
+    except (OSError, ValueError) as error:  # ValueError: a path that cannot be
+        reason = error.strerror if isinstance(error, OSError) else None
+        raise InputError(f"{path}: cannot be read as a file of labels: {reason or error}") from error
     return tuple(line.strip() for line in text.rstrip().splitlines())

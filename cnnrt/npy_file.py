@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ import numpy as np
 from cnnrt.errors import InputError
 from cnnrt.layer import Array, Shape
 
+_MAGIC = np.lib.format.MAGIC_PREFIX
 _LARGEST_ARRAY = 1 << 62
 """Bytes that no array may have, also with 1 in place of each 0 of its shape and with numbers of 8 bytes."""
 
@@ -46,6 +48,9 @@ def read_npy(path: Path) -> Array:
         with tolerant():
             with path.open("rb") as stream:
                 header = read_npy_header(stream)
+                held = stream.seek(0, os.SEEK_END) - header.offset
+            if held < header.nbytes:
+                raise ValueError(f"it is truncated: its array takes {header.nbytes:,} bytes, and {held:,} are there")
             return np.asarray(np.memmap(path, header.dtype, "r", header.offset, header.shape, header.order))
     except InputError:
         raise
@@ -61,7 +66,10 @@ def read_npy_header(stream: IO[bytes], *, objects: bool = False) -> NpyHeader:
 
     It is checked here because NumPy (2.4) believes it: an item size of 0 with a negative size ends the process.
     """
-    version = np.lib.format.read_magic(stream)
+    beginning = stream.read(len(_MAGIC) + 2)
+    if not beginning.startswith(_MAGIC) or len(beginning) < len(_MAGIC) + 2:
+        raise ValueError("it does not begin as a .npy file does" if beginning else "the file is empty")
+    version = (beginning[-2], beginning[-1])
     if version not in ((1, 0), (2, 0), (3, 0)):
         raise ValueError(f"the format's version is {version}; known: 1.0 to 3.0")
     read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0

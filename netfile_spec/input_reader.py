@@ -67,4 +67,5 @@ def _check(stated: StatedKeys, problems: Problems) -> None:
             "shape [channels, height, width]",
         )
     elif len(mean) > 1 and channels and len(mean) != channels:
-        report("mean", f'"mean" has {len(mean)} numbers for {channels} channels', "one number, or one for each channel")
+        so_many = "1 channel" if channels == 1 else f"{channels} channels"
+        report("mean", f'"mean" has {len(mean)} numbers for {so_many}', "one number, or one for each channel")

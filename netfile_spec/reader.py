@@ -84,6 +84,8 @@ def _content(path: Path) -> bytes:
 
 
 def _decoded(content: bytes, file: str) -> str:
+    if content.startswith((b"\xff\xfe\0\0", b"\0\0\xfe\xff")):
+        raise _unusable(file, "is UTF-32", "UTF-8", hint="save it as UTF-8")
     if content.startswith((b"\xff\xfe", b"\xfe\xff")):
         raise _unusable(file, "is UTF-16", "UTF-8", hint="save it as UTF-8")
     try:

@@ -10,9 +10,17 @@ so that `cnnrt --help` answers at once.
 
 from __future__ import annotations
 
+import sys
+
+INTERRUPTED = 130
+"""The exit code of what was interrupted, as shells have it."""
+
 
 def main() -> None:
     """Run the command line on the process's arguments and leave with its exit code."""
-    from cnnrt.cli.commands import cnnrt
-
+    try:
+        from cnnrt.cli.commands import cnnrt
+    except KeyboardInterrupt:  # from here on, the command line itself takes it
+        sys.stderr.write("\nerror: interrupted\n")
+        sys.exit(INTERRUPTED)
     cnnrt(prog_name="cnnrt")

@@ -39,6 +39,9 @@ def read_npz(path: Path) -> dict[str, Array]:
             return {m.filename.removesuffix(".npy"): _read_member(path, archive, m) for m in members}
     except InputError:
         raise
+    except zipfile.BadZipFile as error:
+        expected = "expected an archive of arrays, as numpy.savez writes it"
+        raise InputError(f"{path}: cannot be read as .npz: it is damaged, or no .npz; {expected}") from error
     # zipfile, zlib and NumPy's header, which is evaluated as a Python literal, have errors of many types.
     except Exception as error:
         raise InputError(f"{path}: cannot be read as .npz: {why_unreadable(error)}") from error

@@ -18,6 +18,7 @@ from cnnrt.cli.net_options import (
     netfile_argument,
     shapes_with_batch,
 )
+from cnnrt.cli.option_types import Number
 
 if TYPE_CHECKING:
     from cnnrt.cli.energy import EnergyMeters
@@ -43,7 +44,7 @@ if TYPE_CHECKING:
 @input_option
 @click.option(
     "--seconds",
-    type=click.FloatRange(min=0),
+    type=Number(min=0),
     default=2.0,
     show_default=True,
     metavar="S",

@@ -20,9 +20,10 @@ from typing import Any, TextIO
 
 import click
 
+from cnnrt.cli import INTERRUPTED
 from cnnrt.cli.narrow_encodings import tolerate_narrow_encodings
 
-FAILED, MISUSED, INTERRUPTED = 1, 2, 130
+FAILED, MISUSED = 1, 2
 EXIT_CODES = {
     0: "done",
     FAILED: "an error: it says what is wrong, where, and what to do",
@@ -156,11 +157,12 @@ class CommandLine(_Explained, click.Group):
 
 
 def tell(what: str, message: str) -> None:
-    """Write `what: message` to stderr, where `what` is "error", "warning" or "note"."""
+    """Write `what: message` to stderr, where `what` is "error", "warning" or "note"; one that is full is no error."""
     colour = {"error": "red", "warning": "yellow"}.get(what)
     plain = "NO_COLOR" in os.environ or colour is None
     shown = what if plain else click.style(what, fg=colour, bold=True)
-    click.echo(f"{shown}: {printable(message)}", err=True)
+    with suppress(OSError):
+        click.echo(f"{shown}: {printable(message)}", err=True)
 
 
 def printable(text: str) -> str:

@@ -19,6 +19,7 @@ from cnnrt.cli.net_options import (
     netfile_argument,
     shapes_with_batch,
 )
+from cnnrt.cli.option_types import Number
 
 if TYPE_CHECKING:
     from cnnrt.mode_comparison import ModeComparison
@@ -51,7 +52,7 @@ def _modes(context: click.Context, parameter: click.Parameter, value: str) -> tu
 @input_option
 @click.option(
     "--tolerance",
-    type=click.FloatRange(min=0),
+    type=Number(min=0),
     metavar="T",
     help="Largest difference, by the largest value, up to which values agree.  [default: 1e-05]",
 )

@@ -11,6 +11,7 @@ import click
 
 from cnnrt.cli.command_line import FAILED, Command, printable
 from cnnrt.cli.net_options import json_option
+from cnnrt.cli.option_types import PATH, Number
 
 if TYPE_CHECKING:
     from cnnrt.conversion import Conversion
@@ -49,13 +50,13 @@ def _size(context: click.Context, parameter: click.Parameter, value: str | None)
     """,
     exit_codes={1: "the model cannot be converted: everything that stands in the way is listed; or --verify differs"},
 )
-@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="FILE...")
+@click.argument("files", nargs=-1, required=True, type=PATH, metavar="FILE...")
 @click.option(
     "-o",
     "--output",
     "folder",
     required=True,
-    type=click.Path(path_type=Path),
+    type=PATH,
     metavar="DIR",
     help="Folder to write; it gets net.netfile and the parameter files.",
 )
@@ -73,12 +74,12 @@ def _size(context: click.Context, parameter: click.Parameter, value: str | None)
     metavar="A,B,C|FILE",
     help="What is subtracted from pixels: a number for each channel, or a mean image.",
 )
-@click.option("--scale", type=float, metavar="X", help="Factor after the mean was subtracted.")
+@click.option("--scale", type=Number(), metavar="X", help="Factor after the mean was subtracted.")
 @click.option("--channel-order", type=click.Choice(["rgb", "bgr", "gray"]), help="Order of an image's channels.")
 @click.option("--size", callback=_size, metavar="HxW|N", help="Size that images are brought to.")
 @click.option(
     "--topology",
-    type=click.Path(path_type=Path),
+    type=PATH,
     metavar="NETFILE",
     help="Layers of files that hold weights alone; they may leave out parameters_file.",
 )
@@ -87,17 +88,17 @@ def _size(context: click.Context, parameter: click.Parameter, value: str | None)
     default=None,
     help="With --topology: whether kernels are mirrored. By default as the format has it; notes say which.",
 )
-@click.option("--labels", type=click.Path(path_type=Path), metavar="FILE", help="Names of the classes, one a line.")
+@click.option("--labels", type=PATH, metavar="FILE", help="Names of the classes, one a line.")
 @click.option(
     "--verify",
     "reference",
-    type=click.Path(path_type=Path),
+    type=PATH,
     metavar="FILE.npz",
     help="Compare with the original framework: inputs, and values by the names of layers.",
 )
 @click.option(
     "--tolerance",
-    type=click.FloatRange(min=0, min_open=True),
+    type=Number(min=0, min_open=True),
     metavar="X",
     help="With --verify: largest difference by largest value. By default 1e-5.",
 )

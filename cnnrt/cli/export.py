@@ -9,6 +9,7 @@ import click
 
 from cnnrt.cli.command_line import Command, printable
 from cnnrt.cli.net_options import Stated, input_option, json_option, netfile_argument, root_option, shapes_by_name
+from cnnrt.cli.option_types import PATH
 
 
 @click.command(
@@ -27,7 +28,7 @@ from cnnrt.cli.net_options import Stated, input_option, json_option, netfile_arg
     "--output",
     "target",
     required=True,
-    type=click.Path(path_type=Path),
+    type=PATH,
     metavar="PATH",
     help="File to write; for cnndroid, a folder.",
 )

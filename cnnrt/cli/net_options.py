@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import click
 
+from cnnrt.cli.option_types import PATH, Number
+
 if TYPE_CHECKING:
     from cnnrt.net import Net
 
@@ -69,13 +71,11 @@ class NetOptions:
         )
 
 
-netfile_argument = click.argument(
-    "netfile", type=click.Path(path_type=Path), callback=_inside_folder, metavar="NETFILE"
-)
+netfile_argument = click.argument("netfile", type=PATH, callback=_inside_folder, metavar="NETFILE")
 
 root_option = click.option(
     "--root",
-    type=click.Path(path_type=Path),
+    type=PATH,
     metavar="DIR",
     help="Folder of the parameter files, instead of the NetFile's root_directory.",
 )
@@ -121,7 +121,9 @@ def net_options(command: Function) -> Function:
         ),
         click.option("--device", metavar="NAME", help="Use only this device (see: cnnrt devices)."),
         click.option("--threads", type=click.IntRange(min=1), metavar="N", help="Most threads to use."),
-        click.option("--ram", type=float, metavar="MIB", help="Memory ceiling, instead of allocated_ram."),
+        click.option(
+            "--ram", type=Number(min=0, min_open=True), metavar="MIB", help="Memory ceiling, instead of allocated_ram."
+        ),
         root_option,
     ):
         with_options = option(with_options)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, cast
 import click
 
 from cnnrt.cli.command_line import Command
+from cnnrt.cli.option_types import PATH
 
 if TYPE_CHECKING:
     from cnnrt.plugin_template import Kind, PluginName
@@ -24,9 +25,7 @@ if TYPE_CHECKING:
 )
 @click.argument("kind", type=click.Choice(["layer", "backend", "importer", "meter"]))
 @click.argument("name")
-@click.option(
-    "-o", "folder", type=click.Path(path_type=Path), metavar="DIR", help="Where to write it; by default its own name."
-)
+@click.option("-o", "folder", type=PATH, metavar="DIR", help="Where to write it; by default its own name.")
 def new(kind: str, name: str, folder: Path | None) -> None:
     """Write a plugin to begin with: a distribution with its module, README and tests, which pass.
 

@@ -23,7 +23,7 @@ CountUp = Callable[[int], None]
 @contextmanager
 def progress(what: str, total: int | None = None) -> Iterator[CountUp]:
     """Show that `what` is being done, until the block ends; the function it yields counts up to `total`."""
-    if not sys.stderr.isatty():
+    if sys.stderr is None or not sys.stderr.isatty():
         yield _nothing
         return
     display = _display(total, live=True)
@@ -42,7 +42,7 @@ def progress(what: str, total: int | None = None) -> Iterator[CountUp]:
 @contextmanager
 def progress_between(what: str, total: int | None = None) -> Iterator[CountUp]:
     """Do as `progress`, but draw only inside the function that is yielded: no thread disturbs what is measured."""
-    if not sys.stderr.isatty():
+    if sys.stderr is None or not sys.stderr.isatty():
         yield _nothing
         return
     display = _display(total, live=False)

@@ -12,6 +12,7 @@ import click
 
 from cnnrt.cli.command_line import Command
 from cnnrt.cli.net_options import NetOptions, json_option, mode_option, net_options, netfile_argument
+from cnnrt.cli.option_types import PATH
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -54,11 +55,11 @@ def _names(context: click.Context, parameter: click.Parameter, value: str | None
     """,
 )
 @netfile_argument
-@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="INPUT...")
+@click.argument("files", nargs=-1, required=True, type=PATH, metavar="INPUT...")
 @click.option(
     "-o",
     "--output",
-    type=click.Path(path_type=Path),
+    type=PATH,
     callback=_output_file,
     metavar="OUT",
     help="Write the outputs: one as .npy, or all by name as .npz.",

@@ -22,6 +22,7 @@ from cnnrt.cli.net_options import (
     shapes_by_name,
     unstated,
 )
+from cnnrt.cli.option_types import Number
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -43,7 +44,7 @@ if TYPE_CHECKING:
 @input_option
 @click.option(
     "--budget",
-    type=click.FloatRange(min=0),
+    type=Number(min=0),
     default=10.0,
     show_default=True,
     metavar="S",

@@ -9,6 +9,7 @@ import click
 
 from cnnrt.cli.command_line import Command, CommandLine
 from cnnrt.cli.net_options import json_option
+from cnnrt.cli.option_types import PATH
 from cnnrt.cli.quantities import plural
 
 
@@ -81,7 +82,7 @@ def list_facts(as_json: bool) -> None:
 
 
 @click.command(cls=Command, examples="cnnrt tuning export measurements.json")
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file", type=PATH)
 @json_option
 def export(file: Path, as_json: bool) -> None:
     """Write all measurements into FILE, for machines of the same kind."""
@@ -92,7 +93,7 @@ def export(file: Path, as_json: bool) -> None:
 
 
 @click.command("import", cls=Command, examples="cnnrt tuning import measurements.json")
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file", type=PATH)
 @json_option
 def import_measurements(file: Path, as_json: bool) -> None:
     """Take in the measurements of FILE, all or none; those of other devices, drivers or sources count for nothing."""

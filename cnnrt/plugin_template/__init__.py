@@ -128,7 +128,7 @@ def write_plugin(name: PluginName, folder: Path) -> list[Path]:
         finally:
             shutil.rmtree(beside, ignore_errors=True)
     except OSError as error:
-        raise CnnrtError(f"{folder}: cannot be written: {error}") from error
+        raise CnnrtError(f"{folder}: cannot be written: {error.strerror or error}") from error
     return list(texts)
 
 

@@ -76,6 +76,8 @@ def grade(subjects: Sequence[Subject], seen: Callable[[Grade], None] = lambda gr
         finally:
             _UNDER_TEST.reset(token)
             sys.modules.pop(file.stem, None)
+    if code == pytest.ExitCode.INTERRUPTED:
+        raise KeyboardInterrupt  # pytest took it, and ends its own run only
     if code not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
         grader.note(subjects[0], "the suite runs", "fail", f"pytest ended with {code!r}", details=output.getvalue())
     return grader.grades

@@ -85,6 +85,8 @@ def _parsed(path: Path) -> Any:
         raise InputError(f"{path}: larger than {LARGEST_PACK >> 20} MiB, which no pack is")
     try:
         return json.loads(content.decode("utf-8"), parse_constant=_refuse)
+    except UnicodeDecodeError:
+        raise InputError(f"{path}: this is no text in UTF-8; `cnnrt tuning export` writes a {FORMAT}") from None
     except (ValueError, RecursionError) as error:
         raise InputError(f"{path}: this is no JSON: {str(error) or type(error).__name__:.200}") from error
 

@@ -220,7 +220,7 @@ def test_what_cannot_be_converted_is_refused(tmp_path: Path, source: Path, host:
     for files, message in (
         ([], "no file to convert was named"),
         (tmp_path / "gone", "gone: does not exist"),
-        (tmp_path, "is not a regular file"),
+        (tmp_path, "is a folder; name the model's files in it"),
         (foreign, "no installed importer recognises this; installed:\n    toy: models of the toy framework"),
     ):
         with pytest.raises(InputError, match=message):
