@@ -108,7 +108,8 @@ class TileFullyConnected(FullyConnectedKernel):
         return TILES[self._rows(call)] * LANES
 
     def _block(self, call: LayerCall) -> int:
-        """Return the images of a work-item, a multiple of those at a time."""
+        """Return the most images of a work-item: those at a time, and a power of two, so that few programs do."""
         images, rows = math.prod(call.outputs[0].shape[:-1]), self._rows(call)
         blocks = max(1, -(-images // MOST_IMAGES))
-        return -(-max(1, -(-images // blocks)) // rows) * rows
+        times = -(-max(1, -(-images // blocks)) // rows)
+        return min(rows << (times - 1).bit_length(), -(-MOST_IMAGES // rows) * rows)

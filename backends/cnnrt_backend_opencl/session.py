@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import threading
+from collections import deque
 from collections.abc import Mapping
-from weakref import WeakSet
+from weakref import WeakSet, WeakValueDictionary
 
 import numpy as np
 
@@ -16,6 +17,9 @@ from cnnrt_backend_opencl.driver import BOTH, Driver, Handle
 from cnnrt_backend_opencl.failures import OpenCLFailure
 from cnnrt_backend_opencl.limits import OpenCLDevice
 from cnnrt_backend_opencl.sources import Defines, options_text
+
+PROGRAMS_KEPT = 32
+"""Programs, the latest built, that stay while nothing uses them: each new shape may need one of its own."""
 
 _alive: WeakSet[Session] = WeakSet()
 
@@ -40,7 +44,8 @@ class Session:
         self.context: Handle = driver.context(found.handle)
         self.lost = False
         self.worked = False
-        self._programs: dict[tuple[str, str], Handle] = {}
+        self._programs: WeakValueDictionary[tuple[str, str], Handle] = WeakValueDictionary()
+        self._latest: deque[Handle] = deque(maxlen=PROGRAMS_KEPT)
         self._lock = threading.Lock()
         self._process = os.getpid()
         self._try()
@@ -82,6 +87,7 @@ class Session:
             program = self._programs.get((source, options))
             if program is None:
                 program = self._programs[source, options] = self._built(source, options)
+                self._latest.append(program)
         return program
 
     def _built(self, text: str, options: str) -> Handle:

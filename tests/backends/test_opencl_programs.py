@@ -16,7 +16,7 @@ from cnnrt_backend_opencl import binary_cache
 from cnnrt_backend_opencl.backend import OpenCLBackend
 from cnnrt_backend_opencl.binary_cache import cached_binary, keep_binary, program_key
 from cnnrt_backend_opencl.failures import BuildFailure
-from cnnrt_backend_opencl.session import Session
+from cnnrt_backend_opencl.session import PROGRAMS_KEPT, Session
 from cnnrt_backend_opencl.sources import options_text
 from opencl_suite.drivers import FaultyDriver, StubDriver
 
@@ -60,6 +60,17 @@ def test_a_program_is_built_once_and_kept(folder: Path) -> None:
     another, calls = fresh()
     assert result(another, another.program(SOURCE, {"N": 3})) == 3
     assert (calls["build"], calls["load"]) == (0, 1)
+
+
+def test_programs_that_nothing_uses_do_not_pile_up(folder: Path) -> None:
+    driver = StubDriver()
+    backend = OpenCLBackend(driver)
+    session = backend.session(backend.devices()[0])
+    used = session.program(SOURCE, {"N": 0})
+    for n in range(1, 4 * PROGRAMS_KEPT):
+        session.program(SOURCE, {"N": n})
+    assert driver.still_alive()["program"] == PROGRAMS_KEPT + 1
+    assert session.program(SOURCE, {"N": 0}) is used
 
 
 def test_other_definitions_and_other_sources_are_other_programs(folder: Path) -> None:
