@@ -10,10 +10,11 @@ import shutil
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 import attrs
 
+from cnnrt.arguments import path_from, paths_from
 from cnnrt.errors import CnnrtError, InputError
 from cnnrt.importer import ImportedModel, Importer
 from cnnrt.memory_plan import MIB
@@ -64,8 +65,11 @@ def convert(
     Raises ImportFailure with everything that stands in the way, NetFileError for the topology, or InputError.
     """
     host = plugins or plugin_host()
-    paths = [Path(f) for f in ([files] if isinstance(files, str | Path) else files)]
-    target = Path(folder)
+    paths, target = paths_from("files", files), path_from("folder", folder)
+    if layout not in get_args(Layout):
+        raise InputError(f"layout: expected one of {', '.join(get_args(Layout))}, got {layout!r}")
+    if not isinstance(options, PreprocessingOptions | None):
+        raise InputError(f"options: expected cnnrt.stated_preprocessing.PreprocessingOptions, got {options!r:.200}")
     _check_paths(paths, target, overwrite)
     reader = choose_importer(paths, importer, host)
     if topology is not None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import attrs
 
+from cnnrt.arguments import path_from
 from cnnrt.errors import CnnrtError, ExportFailure, InputError, NetFileError, Problem
 from cnnrt.exporter import ExportedNetwork, Exporter
 from cnnrt.graph_builder import build_graph
@@ -47,11 +48,11 @@ def export(
     """
     host = plugins or plugin_host()
     exporter = _exporter(to, host)
-    path = Path(target)
+    file, path = path_from("netfile", netfile), path_from("target", target)
     if path.exists() and (not overwrite or path.is_dir() != (not exporter.suffix)):
         kind = "file" if exporter.suffix else "folder"
         raise InputError(f"{path}: exists; choose another {kind}, or overwrite it (--overwrite)")
-    network = _network(Path(netfile), inputs or {}, root_directory, host)
+    network = _network(file, inputs or {}, root_directory, host)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         beside = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".partial", dir=path.parent))
@@ -72,6 +73,8 @@ def export(
 
 def _exporter(name: str, host: PluginHost) -> Exporter:
     exporters = host.exporters()
+    if not isinstance(name, str):
+        raise InputError(f"to: expected the name of an exporter ({', '.join(exporters)}), got {name!r:.200}")
     found = exporters.find(name)
     if found is None:
         raise InputError(f"no exporter is named {name!r}; {nearest(name, exporters) or 'none is installed'}")

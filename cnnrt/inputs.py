@@ -94,6 +94,8 @@ def _check_array(graph_input: GraphInput, array: Any) -> tuple[Array, bool]:
     name = graph_input.name
     if not isinstance(array, np.ndarray):
         raise InputError(f"input {name!r}: expected a NumPy array of float32, got {type(array).__name__}")
+    if type(array) is not np.ndarray and hasattr(array, "mask"):
+        raise InputError(f"input {name!r}: a masked array; say what stands in the gaps: images.filled(0)")
     if array.dtype != np.float32:
         raise InputError(
             f"input {name!r}: expected float32, got {array.dtype}; convert it with images.astype(np.float32), after "
@@ -104,8 +106,15 @@ def _check_array(graph_input: GraphInput, array: Any) -> tuple[Array, bool]:
     if array.ndim not in (item_rank, item_rank + 1) and not flat:
         raise InputError(f"input {name!r}: expected {_wanted(graph_input)}, got {shape_text(array.shape)}")
     single = array.ndim == item_rank and not flat
-    batch = np.ascontiguousarray(array[np.newaxis] if single else array)
+    batch = array[np.newaxis] if single else array
     _check_shape(graph_input, batch.shape)
+    try:
+        batch = np.ascontiguousarray(batch)
+    except MemoryError:
+        raise InputError(
+            f"input {name!r}: {shape_text(batch.shape)} does not lie in memory in order, and there is none for a copy "
+            f"of {4 * batch.size:,} bytes; hand in a smaller batch"
+        ) from None
     _check_finite(name, batch)
     return batch, single
 

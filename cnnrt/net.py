@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cnnrt.after_fork import renew_after_fork
+from cnnrt.arguments import names_from
 from cnnrt.caller_warning import warn_caller
 from cnnrt.errors import CnnrtError, DeviceLostError, DeviceMemoryError, DeviceWarning, InputError
 from cnnrt.executor import Prepared
@@ -242,7 +243,7 @@ class Net:
         return f"<Net {self.graph.file!r}: {len(self.graph.nodes)} layers>"
 
     def _run(self, images: Images, outputs: Iterable[str] | None, profile: Profile | None) -> Result:
-        names = None if outputs is None else (outputs,) if isinstance(outputs, str) else tuple(outputs)
+        names = None if outputs is None else names_from("outputs", outputs)
         wanted = self._wanted(names)
         batch = check_inputs(self._needed_inputs(wanted), images)
         computed = self._recovering(lambda: self._computed(batch.arrays, wanted, profile))

@@ -8,6 +8,7 @@ from typing import Any
 
 import attrs
 
+from cnnrt.arguments import is_count, is_number
 from cnnrt.errors import InputError
 from cnnrt.pinned import NO_PINS, Pin, pins_from
 from cnnrt.residency import Rule
@@ -59,11 +60,13 @@ def settle(
     """Return the caller's choices, else the NetFile's, else the defaults. Raises InputError for impossible ones."""
     _check_count("threads", threads)
     _check_count("concurrency", concurrency)
-    if allocated_ram is not None and (
-        isinstance(allocated_ram, bool) or not isinstance(allocated_ram, int | float) or not 0 < allocated_ram < inf
-    ):
+    if allocated_ram is not None and not (is_number(allocated_ram) and 0 < allocated_ram < inf):
         raise InputError(f"allocated_ram: expected MiB above 0, got {allocated_ram!r}")
-    if auto_tuning not in (None, True, False, "on", "off"):
+    if not (
+        auto_tuning is None
+        or isinstance(auto_tuning, bool)
+        or (isinstance(auto_tuning, str) and auto_tuning in ("on", "off"))
+    ):
         raise InputError(f'auto_tuning: expected True, False, "on" or "off", got {auto_tuning!r}')
     if execution_mode is not None and not isinstance(execution_mode, str):
         raise InputError(f"execution_mode: expected a text, got {execution_mode!r}")
@@ -71,26 +74,24 @@ def settle(
         raise InputError(f"strict: expected True or False, got {strict!r}")
     if device is not None and not isinstance(device, str):
         raise InputError(f"device: expected a name, got {device!r}")
-    if tuning_budget is not None and (
-        isinstance(tuning_budget, bool) or not isinstance(tuning_budget, int | float) or not 0 <= tuning_budget < inf
-    ):
+    if tuning_budget is not None and not (is_number(tuning_budget) and 0 <= tuning_budget < inf):
         raise InputError(f"tuning_budget: expected seconds, got {tuning_budget!r}")
     if residency not in ("fastest", "largest"):
         raise InputError(f'residency: expected "fastest" or "largest", got {residency!r}')
     storage = weight_storage or netfile.weight_storage or DEFAULT
     if storage not in ("float32", "float16"):
         raise InputError(f'weight_storage: expected "float32" or "float16", got {storage!r}')
-    ceiling = netfile.allocated_ram if allocated_ram is None else allocated_ram
+    ceiling = netfile.allocated_ram if allocated_ram is None else float(allocated_ram)
     tuning = netfile.auto_tuning if auto_tuning is None else auto_tuning in (True, "on")
     return Settings(
         execution_mode=(execution_mode or netfile.execution_mode or "parallel").lower(),
         # A ceiling beyond any machine's memory is none; in bytes it may not even be a finite number.
         allocated_ram=None if ceiling is not None and ceiling > LARGEST_CEILING else ceiling,
         auto_tuning=bool(tuning),
-        threads=threads,
+        threads=None if threads is None else int(threads),
         device=device,
         strict=strict,
-        concurrency=concurrency,
+        concurrency=int(concurrency),
         tuning_budget=TUNING_BUDGET if tuning_budget is None else float(tuning_budget),
         pinned=NO_PINS if plan is None else pins_from(plan),
         residency="largest" if residency == "largest" else "fastest",
@@ -99,5 +100,5 @@ def settle(
 
 
 def _check_count(name: str, value: Any) -> None:
-    if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
+    if value is not None and not (is_count(value) and value >= 1):
         raise InputError(f"{name}: expected an integer of at least 1, got {value!r}")

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 import attrs
 import numpy as np
 
+from cnnrt.arguments import is_number
 from cnnrt.errors import InputError
 from cnnrt.graph import Graph
 from cnnrt.layer import Array, Shape, shape_text
@@ -82,6 +83,10 @@ def verify(net: Net, arrays: Mapping[str, Array], *, tolerance: float = TOLERANC
     `arrays`: the inputs, by the network's names ("input" will do for the only one), and values by the names of
     layers or blobs. Raises InputError where an input is missing or does not fit, or no array is one of the network's.
     """
+    if not isinstance(arrays, Mapping):
+        raise InputError(f"arrays: expected arrays by name, got {type(arrays).__name__}")
+    if not (is_number(tolerance) and tolerance >= 0):
+        raise InputError(f"tolerance: expected a number of at least 0, got {tolerance!r}")
     inputs = _inputs(net.graph, arrays)
     places = {value: number for number, value in enumerate(net.graph.values)}
     wanted: dict[str, str] = {}
@@ -95,7 +100,7 @@ def verify(net: Net, arrays: Mapping[str, Array], *, tolerance: float = TOLERANC
             f"none of the arrays is a value of the network ({_listed(arrays)}): name them after layers, such as "
             f"{_listed(net.graph.outputs)}"
         )
-    fed = {given: np.asarray(arrays[name], np.float32) for given, name in inputs.items()}
+    fed = {given: _fed(name, arrays[name]) for given, name in inputs.items()}
     values = net.compute(fed, outputs=list(wanted))
     in_order = sorted(wanted, key=lambda name: places[wanted[name]])
     writers = {value: node.title for node in net.graph.nodes for value in node.outputs}
@@ -116,6 +121,15 @@ def _inputs(graph: Graph, arrays: Mapping[str, Array]) -> dict[str, str]:
     if missing:
         raise InputError(f"the reference has no array for the input {_listed(missing)}; it holds {_listed(arrays)}")
     return found
+
+
+def _fed(name: str, array: Array) -> Array:
+    """Return an input as float32: references are often stored in float64, or as pixels."""
+    values = np.asarray(array)
+    if values.dtype.kind not in "fiub":
+        raise InputError(f"the reference's input {name!r} holds {values.dtype}, expected numbers")
+    with np.errstate(over="ignore"):  # what is not finite then is refused
+        return values.astype(np.float32)
 
 
 def compare(name: str, layer: str, got: Array, reference: Array, tolerance: float = TOLERANCE) -> Comparison:
