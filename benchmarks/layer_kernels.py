@@ -138,7 +138,7 @@ def _measured(work: Work) -> list[float | None]:
     host = plugin_host()
     for name in ("sequential", "threaded"):
         backend = host.backends()[name]
-        able = find_candidates(call, backend.devices()[:1], host, lambda kernel, device: "").able
+        able = find_candidates(call, backend.devices()[:1], host, lambda kernel, device: "", 1).able
         if not able:
             runs.append(None)
             continue

@@ -163,6 +163,15 @@ class Kernel(abc.ABC):
         variant.tuning = MappingProxyType(dict(tuning))
         return variant
 
+    def for_threads(self, threads: int | None) -> Self:
+        """Return the kernel for calls that at most so many threads work on; None: as many as can run when it is asked.
+
+        Placement asks it of every candidate, so that what a plan is made of stays as it was planned. A kernel whose
+        `workspace` or `packing_bytes` depends on threads fixes their number here; the default knows none. Kernels
+        compete before that, so that results do not depend on the number of threads.
+        """
+        return self
+
     def error_bound(self, plain: Array) -> Array:
         """Return how far each value of an output may be from the exact result, given the bound of a plain computation.
 

@@ -30,9 +30,16 @@ class Candidates:
 
 
 def find_candidates(
-    call: LayerCall, devices: Sequence[Device], host: PluginHost, quarantine: Callable[[Kernel, Device], str]
+    call: LayerCall,
+    devices: Sequence[Device],
+    host: PluginHost,
+    quarantine: Callable[[Kernel, Device], str],
+    threads: int | None,
 ) -> Candidates:
-    """Return the candidates for a call. `quarantine` tells why a kernel must not be used on a device; empty: it may."""
+    """Return the candidates for a call, for as many threads as the user allows (None: no limit).
+
+    `quarantine` tells why a kernel must not be used on a device; empty: it may.
+    """
     layer = call.layer.type
     known = host.kernels({device.backend for device in devices})
     able: list[Candidate] = []
@@ -55,7 +62,8 @@ def find_candidates(
             elif kernel.compiled and (problem := quarantine(kernel, device)):
                 quarantined.append(f"{device.backend}/{kernel.name} is quarantined: {problem}")
             else:
-                able.append(Candidate(device, kernel, kernel.estimate(call, device)))
+                # By what the kernel takes on the whole machine: results do not depend on the number of threads.
+                able.append(Candidate(device, kernel.for_threads(threads), kernel.estimate(call, device)))
     able.sort(key=lambda c: c.seconds)
     return Candidates(tuple(able), (*reasons, *quarantined), tuple(quarantined))
 

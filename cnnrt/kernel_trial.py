@@ -78,7 +78,11 @@ def make_trial(
     *,
     name: str = "trial",
 ) -> KernelTrial:
-    """Return a call compiled by the backend. `call`, `inputs` and `weights` (float32) are in the plain layout."""
+    """Return a call compiled by the backend, for at most so many threads (None: no limit).
+
+    `call`, `inputs` and `weights` (float32) are in the plain layout.
+    """
+    kernel = kernel.for_threads(threads)
     placed = call_in_layouts(kernel, call)
     workspace = TensorType((kernel.workspace(placed),), "uint8")
     private = backend.own_memory(device) > 0

@@ -18,6 +18,7 @@ import attrs
 import numpy as np
 
 from cnnrt.backend import Backend, BufferSpec, Device, Kernel, Segment
+from cnnrt.blas_guard import one_blas_thread
 from cnnrt.caller_warning import warn_caller
 from cnnrt.errors import DeviceLostError, KernelWarning, PlacementError
 from cnnrt.kernel_trial import make_trial, random_arrays
@@ -69,7 +70,11 @@ def verify_segments(
     """
     faults: list[Fault] = []
     for segment in segments:
-        new = [s for s in segment.steps if s.kernel.compiled and not _passed(s.kernel, segment.device, s.call, store)]
+        new = [
+            s
+            for s in segment.steps
+            if s.kernel.compiled and not _passed(s.kernel, segment.device, s.call, threads, store)
+        ]
         if not new:
             continue
         backend = backends[segment.backend]
@@ -85,10 +90,10 @@ def verify_segments(
     return faults
 
 
-def unverified(segments: Iterable[Segment], store: Store) -> bool:
+def unverified(segments: Iterable[Segment], threads: int | None, store: Store) -> bool:
     """Tell whether a compiled kernel among these was not verified for its call."""
     return any(
-        step.kernel.compiled and not _passed(step.kernel, segment.device, step.call, store)
+        step.kernel.compiled and not _passed(step.kernel, segment.device, step.call, threads, store)
         for segment in segments
         for step in segment.steps
     )
@@ -112,7 +117,7 @@ def verify(
     layer_name: str,
 ) -> str:
     """Return what is wrong with a kernel, empty: nothing; what was found before is not tried again."""
-    if _passed(kernel, device, call, store):
+    if _passed(kernel, device, call, threads, store):
         return ""
     if known := quarantine(kernel, device, store):
         return known
@@ -120,12 +125,12 @@ def verify(
     if problem:
         store.put("quarantine", kernel_key(kernel, device), {"layer": layer_name, "problem": problem})
     elif problem is not None:
-        store.put("verification", verification_key(kernel, device, call), True)
+        store.put("verification", verification_key(kernel, device, call, threads), True)
     return problem or ""
 
 
-def _passed(kernel: Kernel, device: Device, call: LayerCall, store: Store) -> bool:
-    return store.get("verification", verification_key(kernel, device, call)) is True
+def _passed(kernel: Kernel, device: Device, call: LayerCall, threads: int | None, store: Store) -> bool:
+    return store.get("verification", verification_key(kernel, device, call, threads)) is True
 
 
 def quarantine(kernel: Kernel, device: Device, store: Store) -> str:
@@ -159,7 +164,8 @@ def problem_of(kernel: Kernel, backend: Backend, device: Device, call: LayerCall
         failure = f"it fails: {type(error).__name__}: {error}"[:500]
         results = [np.broadcast_to(np.float32(0), t.shape) for t in call.outputs]
     try:
-        wrong = wrong_value(kernel, call, inputs, weights, results)
+        with one_blas_thread:
+            wrong = wrong_value(kernel, call, inputs, weights, results)
     except MemoryError:
         raise
     except Exception as error:

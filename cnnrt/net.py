@@ -72,7 +72,9 @@ class Net:
       `tuning_budget` seconds for each network, and remembered; off, a cost model chooses, and what was measured counts
       for nothing.
     - `plan`: a saved plan (`Plan.to_dict`, or a Plan) whose choices of kernels and parameters are kept.
-    - `threads`: most threads to use. `device`: name of a device. `strict`: refuse fallbacks on references.
+    - `threads`: most threads to use, for compiling and packing weights as well. A call takes as many of those that were
+      planned for as the process may use at its time (affinity, a control group's quota).
+    - `device`: name of a device. `strict`: refuse fallbacks on references.
     - `weight_storage`: "float32" (the default), or "float16": weights of two axes and more, matrices and filters, are
       rounded to half precision and take half of the memory; all arithmetic stays in float32. A backend whose
       kernels cannot refuses (PlacementError); where some can, the plan names the layers of the others.
@@ -374,7 +376,7 @@ class Net:
 
         def planned() -> Planned:
             found = self._planned(shapes, wanted, known)
-            if unverified(found.segments, known.store) and elsewhere():
+            if unverified(found.segments, self.settings.threads, known.store) and elsewhere():
                 known.store.refresh()
             return found
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 import attrs
 
 from cnnrt.backend import Device, HostFunction, HostKernel, Kernel, Packed
+from cnnrt.blas_guard import one_blas_thread
 from cnnrt.candidates import Candidate, Candidates, find_candidates
 from cnnrt.errors import PlacementError
 from cnnrt.graph import Graph, Node
@@ -76,7 +77,9 @@ class ReferenceKernel(HostKernel):
         """Return a call of the reference that copies its results into the outputs; see HostKernel."""
 
         def run(inputs: Sequence[Array], outputs: Sequence[Array], weights: Packed, workspace: Array) -> None:
-            for output, result in zip(outputs, call.reference(inputs, weights), strict=True):
+            with one_blas_thread:
+                results = call.reference(inputs, weights)
+            for output, result in zip(outputs, results, strict=True):
                 output[...] = result
 
         return run
@@ -153,7 +156,11 @@ def _names(device: Device) -> tuple[str, ...]:
 
 
 class Knows(Protocol):
-    """What is known of kernels on this machine; see `cnnrt.tuning.knowledge`."""
+    """What is known of kernels on this machine, for so many threads; see `cnnrt.tuning.knowledge`."""
+
+    @property
+    def threads(self) -> int | None:
+        """The user's limit of threads; None: there is none."""
 
     def quarantine(self, kernel: Kernel, device: Device) -> str:
         """Return why a kernel must not be used on a device; empty: it may."""
@@ -192,13 +199,16 @@ def competitions(
 ) -> list[Competition]:
     """Return who could compute each node, in order; where no kernel applies all that was folded into it, in parts."""
 
+    def candidates(call: LayerCall) -> Candidates:
+        return find_candidates(call, devices, host, known.quarantine, known.threads)
+
     def of(node: Node) -> Competition:
         call = shapes.call(node)
         stored = storing_weights(call, weight_storage)
-        found = find_candidates(stored, devices, host, known.quarantine)
+        found = candidates(stored)
         if found.able or stored == call:
             return Competition(node, stored, found)
-        return Competition(node, call, find_candidates(call, devices, host, known.quarantine), unstored=weight_storage)
+        return Competition(node, call, candidates(call), unstored=weight_storage)
 
     def in_parts(node: Node) -> list[Competition]:
         whole = of(node)

@@ -118,7 +118,7 @@ def try_way(question: Question, split: Split, byte_seconds: float) -> Way:
     request = attrs.evolve(placement_request(settings), byte_seconds=byte_seconds)
     placed = place(reduced, inferred, host, request, question.known, settings.pinned)
     inputs = [i.name for i in reduced.inputs]
-    joined = insert_reorders(placed, inferred, inputs, wanted, host)
+    joined = insert_reorders(placed, inferred, inputs, wanted, host, settings.threads)
     results = [joined.results[value] for value in wanted]
     buffers = plan_buffers(joined.placed, joined.types, inputs, results, _homes(joined.placed, host.backends()))
     parts = parts_of(joined.placed)

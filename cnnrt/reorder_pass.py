@@ -31,9 +31,14 @@ class Joined:
 
 
 def insert_reorders(
-    placed: Sequence[Placed], shapes: Shapes, inputs: Sequence[str], wanted: Sequence[str], host: PluginHost
+    placed: Sequence[Placed],
+    shapes: Shapes,
+    inputs: Sequence[str],
+    wanted: Sequence[str],
+    host: PluginHost,
+    threads: int | None,
 ) -> Joined:
-    """Return the placed nodes so that each reads the layout that its kernel takes.
+    """Return the placed nodes so that each reads the layout that its kernel takes. `threads`: the user's limit.
 
     What enters and leaves is in the plain layout. A value is reordered once for each layout in which it is read; where
     both layouts are the same bytes, it is a view. Values that a Concat joins are written there where that can be.
@@ -53,7 +58,8 @@ def insert_reorders(
             types[name] = attrs.evolve(source, layout=layout)
             layer = Reorder(source=source.layout, target=layout)
             node = Node(free_name(f"reorder {value} to {layout}", taken), layer, (value,), (name,))
-            reorder = _placed_reorder(node, LayerCall(layer, (source,), (types[name],)), (reader, devices[value]), host)
+            call = LayerCall(layer, (source,), (types[name],))
+            reorder = _placed_reorder(node, call, (reader, devices[value]), host, threads)
             devices[name] = reorder.device
             done.append(reorder)
         return copies[value, layout]
@@ -72,17 +78,21 @@ def insert_reorders(
     return Joined(in_place, types, results)
 
 
-def reorder_seconds(tensor: TensorType, source: str, target: str, device: Device, host: PluginHost) -> float:
+def reorder_seconds(
+    tensor: TensorType, source: str, target: str, device: Device, host: PluginHost, threads: int | None
+) -> float:
     """Return the seconds that moving a value between layouts is expected to take on a device, or in the core."""
     layer = Reorder(source=source, target=target)
     types = (attrs.evolve(tensor, layout=source), attrs.evolve(tensor, layout=target))
     call = LayerCall(layer, types[:1], types[1:])
     node = Node("reorder", layer, ("source",), ("target",))
-    placed = _placed_reorder(node, call, (device,), host)
+    placed = _placed_reorder(node, call, (device,), host, threads)
     return placed.kernel.estimate(call, placed.device) if placed.kernel else 0.0
 
 
-def _placed_reorder(node: Node, call: LayerCall, devices: Sequence[Device], host: PluginHost) -> Placed:
+def _placed_reorder(
+    node: Node, call: LayerCall, devices: Sequence[Device], host: PluginHost, threads: int | None
+) -> Placed:
     """Return a reorder, placed on the first of these devices whose backend can do it."""
     (source,), (target,) = call.inputs, call.outputs
     why = f"{source.layout} is given, {target.layout} is taken"
@@ -92,5 +102,5 @@ def _placed_reorder(node: Node, call: LayerCall, devices: Sequence[Device], host
     for device in devices:
         for kernel in able:
             if kernel.backend == device.backend and kernel.can_run(call, device) is True:
-                return Placed(node, call, device, kernel, why)
+                return Placed(node, call, device, kernel.for_threads(threads), why)
     return Placed(node, call, CORE, ReorderKernel(), why)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from cnnrt.backend import Backend, BufferSpec, Device, Runnable, Segment
 from cnnrt.errors import CnnrtError
+from cnnrt.hardware import usable_cores
 from cnnrt_backend_renderscript.compiler import Compiler, find_compiler
 from cnnrt_backend_renderscript.host_processor import host_hardware, vector_bits
 from cnnrt_backend_renderscript.runner_device import RunnerDevice, runner_devices
@@ -71,8 +72,8 @@ class RenderScriptBackend(Backend):
         compiler = self._compiler or find_compiler()
         if isinstance(compiler, str):
             raise CnnrtError(compiler)
-        return HostScriptSegment(segment, buffers, self._threads(threads), compiler, checked=self._checked)
+        return HostScriptSegment(segment, buffers, lambda: self._threads(threads), compiler, checked=self._checked)
 
     def _threads(self, threads: int | None) -> int:
-        cores = self._cores or host_hardware().cores_usable
+        cores = self._cores or usable_cores()
         return cores if threads is None else min(threads, cores)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ctypes
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import cast
 
 import attrs
@@ -35,15 +35,24 @@ class _Table:
 
 
 class HostScriptSegment:
-    """A compiled segment; satisfies `cnnrt.backend.Runnable`. Scripts are compiled when it is made."""
+    """A compiled segment; satisfies `cnnrt.backend.Runnable`. Scripts are compiled when it is made.
+
+    `threads` tells how many may work now: it is asked for compiling, and for each launch.
+    """
 
     def __init__(
-        self, segment: Segment, specs: Sequence[BufferSpec], threads: int, compiler: Compiler, *, checked: bool = False
+        self,
+        segment: Segment,
+        specs: Sequence[BufferSpec],
+        threads: Callable[[], int],
+        compiler: Compiler,
+        *,
+        checked: bool = False,
     ) -> None:
         self._steps = segment.steps
         self._threads = threads
         self._program = segment_program(segment, specs)
-        self._libraries = script_libraries(self._program.scripts, compiler, checked=checked)
+        self._libraries = script_libraries(self._program.scripts, compiler, checked=checked, processes=threads())
         self._driver = host_driver(compiler)
         self._ranges = [self._program.steps_of(index) for index in range(len(segment.steps))]
         self._parts = _parts(segment, self._ranges)
@@ -88,7 +97,7 @@ class HostScriptSegment:
         if first == last:
             return
         try:
-            self._driver.run(table.launches, first, last, self._threads)
+            self._driver.run(table.launches, first, last, self._threads())
         except LaunchFailure as error:
             step = self._program.steps[error.number]
             where = f"layer {self._steps[step.step].layer_name!r}: {step.kernel} of {step.script.name}.rs"

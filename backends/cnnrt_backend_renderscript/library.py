@@ -9,7 +9,6 @@ from __future__ import annotations
 import _ctypes
 import ctypes
 import hashlib
-import os
 import platform
 import tempfile
 import weakref
@@ -77,12 +76,14 @@ class Instance:
         return f"{self.script.id}: {count} accesses beyond an allocation, the first at ({x}, {y}, {z}) of {columns}"
 
 
-def script_libraries(scripts: Iterable[Script], compiler: Compiler, *, checked: bool = False) -> Mapping[Script, bytes]:
-    """Return the shared library of each script, compiled now unless it is known. Raises CnnrtError."""
+def script_libraries(
+    scripts: Iterable[Script], compiler: Compiler, *, checked: bool = False, processes: int = 1
+) -> Mapping[Script, bytes]:
+    """Return the shared library of each script, compiled now, by so many processes, if not known. Raises CnnrtError."""
     wanted = {script: _build_of(script, compiler, checked) for script in scripts}
     unknown = [build for build in wanted.values() if _key(build[0], build[1], compiler) not in _built]
     if len(unknown) > 1:  # several at once
-        with ThreadPoolExecutor(os.cpu_count() or 1, "cnnrt-compile") as pool:
+        with ThreadPoolExecutor(processes, "cnnrt-compile") as pool:
             list(pool.map(lambda build: built(build[0], build[1], compiler, build[2]), unknown))
     return {script: built(sources, arguments, compiler, what) for script, (sources, arguments, what) in wanted.items()}
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
@@ -25,8 +24,13 @@ class RunnerProgram:
     build: str
 
 
-def build_runner(scripts: Sequence[Script], toolchain: Toolchain, *, checked: bool = False) -> RunnerProgram:
-    """Return the runner that holds these scripts, in this order. Raises CnnrtError with the compiler's complaints."""
+def build_runner(
+    scripts: Sequence[Script], toolchain: Toolchain, *, checked: bool = False, processes: int = 1
+) -> RunnerProgram:
+    """Return the runner that holds these scripts, in this order, compiled by so many processes at a time.
+
+    Raises CnnrtError with the compiler's complaints.
+    """
 
     def object_file(name: str, text: str, arithmetic: Sequence[str], what: str) -> tuple[str, bytes]:
         arguments = (*BASE, *toolchain.arguments, "-c", *arithmetic)
@@ -37,7 +41,7 @@ def build_runner(scripts: Sequence[Script], toolchain: Toolchain, *, checked: bo
         return object_file(script.id, expand(script, checked=checked), arithmetic, f"{script.name}.rs")
 
     header = ("launch.h", runtime_text("launch.h"))
-    with ThreadPoolExecutor(os.cpu_count() or 1, "cnnrt-compile") as pool:
+    with ThreadPoolExecutor(processes, "cnnrt-compile") as pool:
         objects = list(pool.map(compiled, scripts))
     objects += [object_file(name, runtime_text(f"{name}.c"), PRECISE, f"{name}.c") for name in ("runner", "launch")]
     build = hashlib.sha256(repr((objects, toolchain)).encode()).hexdigest()

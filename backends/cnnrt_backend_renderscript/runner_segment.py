@@ -14,6 +14,7 @@ from typing import cast
 from cnnrt.after_fork import renew_after_fork
 from cnnrt.backend import BufferSpec, Frame, Segment, StepTimer
 from cnnrt.errors import CnnrtError
+from cnnrt.hardware import usable_cores
 from cnnrt.layer import Array
 from cnnrt_backend_renderscript import runner_protocol as protocol
 from cnnrt_backend_renderscript.backend import ALIGNMENT
@@ -43,7 +44,9 @@ class RunnerSegment:
         self._threads = threads
         self._transport = transport
         self._program = segment_program(segment, specs)
-        self._runner = build_runner(self._program.scripts, toolchain, checked=checked)
+        self._runner = build_runner(
+            self._program.scripts, toolchain, checked=checked, processes=min(threads or usable_cores(), usable_cores())
+        )
         self._ranges = [self._program.steps_of(index) for index in range(len(segment.steps))]
         self._weights = {(b.step, b.weight): i for i, b in enumerate(self._program.buffers) if b.step is not None}
         self._arena_bytes, places = _places(segment, specs)

@@ -7,8 +7,8 @@ import platform
 from collections.abc import Sequence
 
 from cnnrt.backend import Backend, BufferSpec, Device, Frame, Segment, StepTimer
+from cnnrt.blas_guard import one_blas_thread
 from cnnrt.host_segment import HostSegment
-from cnnrt_backend_sequential.blas_guard import one_blas_thread
 from cnnrt_backend_sequential.processor import processor_name
 
 

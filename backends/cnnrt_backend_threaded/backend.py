@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from cnnrt.backend import Backend, BufferSpec, Device, Segment
-from cnnrt.hardware import detect_hardware
+from cnnrt.hardware import detect_hardware, usable_cores
 from cnnrt_backend_threaded.target import Machine, host_machine
 
 if TYPE_CHECKING:
@@ -33,27 +33,31 @@ class ThreadedBackend(Backend):
         try:
             if find_spec("llvmlite") is None:  # not imported: what was compiled earlier runs without it
                 raise ImportError("it is not installed")
-            machine = self._machine or host_machine()
+            target = (self._machine or host_machine()).target
         except ImportError as error:
             problem = f'llvmlite cannot be imported ({error}): pip install "cnnrt[threaded]"'
             return [Device(self.name, "cpu", processor, problem)]
         details = {
             "architecture": platform.machine(),
-            "threads used": str(machine.cores),
-            "vectors": f"{machine.target.vector_bits} bits, {machine.target.registers} registers",
-            "code for": machine.target.cpu,
+            "threads used": str(self._cores()),
+            "vectors": f"{target.vector_bits} bits, {target.registers} registers",
+            "code for": target.cpu,
             "compiler": f"llvmlite {compiler_version()}",
         }
         return [Device(self.name, "cpu", processor, details=details)]
 
     def items_at_once(self, threads: int | None) -> int:
         """Return one item for each thread."""
-        cores = (self._machine or host_machine()).cores
-        return cores if threads is None else min(threads, cores)
+        return self._cores() if threads is None else min(threads, self._cores())
 
     def compile(self, segment: Segment, buffers: Sequence[BufferSpec], threads: int | None) -> ThreadedSegment:
-        """Return the segment in machine code, for as many threads as there are cores or as are allowed."""
+        """Return the segment in machine code, for as many threads as its kernels are made for.
+
+        It runs on fewer where not so many cores can be used any more, unless the machine is another one than the host.
+        """
         from cnnrt_backend_threaded.segment import ThreadedSegment
 
-        cores = (self._machine or host_machine()).cores
-        return ThreadedSegment(segment, buffers, cores if threads is None else min(threads, cores))
+        return ThreadedSegment(segment, buffers, threads, follows_affinity=self._machine is None)
+
+    def _cores(self) -> int:
+        return self._machine.cores if self._machine else usable_cores()

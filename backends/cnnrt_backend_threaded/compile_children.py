@@ -28,6 +28,7 @@ class CompileFailure(Exception):
 class CompileChildren:
     """Up to `count` children; use as a context manager, whose end waits for them.
 
+    One of them begins when `all_in` is called: until then its processor is that of whoever writes the modules.
     Raises OSError where the system starts none at all.
     """
 
@@ -41,8 +42,10 @@ class CompileChildren:
                     raise
                 break
         self._idle: queue.SimpleQueue[Child] = queue.SimpleQueue()
-        for child in self._children:
+        self._last, *others = self._children
+        for child in others:
             self._idle.put(child)
+        self._all_in = False
         self._threads = ThreadPoolExecutor(count, "cnnrt-compiling")
 
     def compile(self, text: str, target: Target, names: Sequence[str]) -> Future[CodeImage]:
@@ -52,12 +55,19 @@ class CompileChildren:
         except RuntimeError as error:
             raise CompileFailure(str(error)) from error
 
+    def all_in(self) -> None:
+        """Let all children work: nothing more has to be written."""
+        if not self._all_in:
+            self._all_in = True
+            self._idle.put(self._last)
+
     def __enter__(self) -> Self:
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.all_in()
         self._threads.shutdown(cancel_futures=True)
         for child in self._children:
             with suppress(OSError):

@@ -62,7 +62,9 @@ def function_addresses(request: CodeRequest) -> dict[str, int]:
 
 
 def compile_ahead(requests: Iterable[CodeRequest], processes: int) -> None:
-    """Compile what is not there yet, if it is much, in so many other processes.
+    """Compile what is not there yet, if it is much, in other processes, of which so many work at a time.
+
+    This one counts as well while it writes the modules, and then only waits.
 
     What cannot be written or compiled is passed over: `function_addresses` tells why.
     """
@@ -74,7 +76,9 @@ def compile_ahead(requests: Iterable[CodeRequest], processes: int) -> None:
             return
         started = time.perf_counter()
         with suppress(OSError, CompileFailure), CompileChildren(min(processes, len(missing))) as children:
-            for request, disk_key, image in list(_begun(missing, children)):
+            begun = list(_begun(missing, children))
+            children.all_in()
+            for request, disk_key, image in begun:
                 with suppress(CompileFailure):
                     _functions[request.target, request.key] = _kept(image.result(), disk_key)
         log.debug("%d kernels compiled ahead in %.1f ms", len(missing), (time.perf_counter() - started) * 1e3)

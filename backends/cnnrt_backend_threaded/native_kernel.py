@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import abc
+import copy
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Self, cast
+
+import attrs
 
 from cnnrt.backend import Kernel, Packed
+from cnnrt.hardware import usable_cores
 from cnnrt.layer import Array, Shape
 from cnnrt.layer_call import LayerCall
 from cnnrt.tensor import PLAIN
@@ -29,6 +33,9 @@ class NativeKernel(Kernel):
     The work of a call is cut into units that may be computed in any order by any thread; the code computes a range of
     them. A unit must give the same bits whoever computes it. Packed weights are a tuple of float32 arrays. Without a
     machine the kernel is for the one that the process runs on.
+
+    How work is cut, the workspace, and who packs weights follow `machine.cores`, which `for_threads` fixes: code, table
+    and memory of a plan agree, whatever becomes of the process's affinity meanwhile.
     """
 
     backend = "threaded"
@@ -41,6 +48,13 @@ class NativeKernel(Kernel):
     def machine(self) -> Machine:
         """What code is written for."""
         return self._machine or host_machine()
+
+    def for_threads(self, threads: int | None) -> Self:
+        """Return the kernel for a machine of so many cores, but not more than there are, or can be used now."""
+        machine = self._machine or attrs.evolve(host_machine(), cores=usable_cores())
+        variant = copy.copy(self)
+        variant._machine = machine if threads is None else attrs.evolve(machine, cores=min(threads, machine.cores))
+        return variant
 
     def takes(self, call: LayerCall) -> str:
         """Return NHWC for images, the plain layout for everything else."""

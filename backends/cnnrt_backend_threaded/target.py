@@ -18,7 +18,7 @@ __all__ = ["Machine", "Target", "forced_target", "host_machine", "host_target", 
 
 @attrs.frozen
 class Machine:
-    """A target, the number of threads that can run on it at the same time, and the bytes of a core's second cache."""
+    """A target, the threads that can run on it at the same time, and the bytes of a core's second cache."""
 
     target: Target
     cores: int
@@ -27,7 +27,7 @@ class Machine:
 
 @functools.cache
 def host_machine() -> Machine:
-    """Return the machine that this process runs on, as far as affinity and quota allow its use."""
+    """Return the machine that this process runs on, with the cores that could be used when it was first asked for."""
     hardware = detect_hardware()
     second = [cache.bytes // cache.shared_by for cache in hardware.caches if cache.level == 2]
     # What a virtual machine says of its caches is not always true.

@@ -10,10 +10,11 @@ writes often shares no cache line with what others write):
     team     line 0: the call's number, odd while it is under way
              line 1: threads inside
              line 2: next thread's index
-             line 3: steps, their count, threads allowed, stop, address of the function that yields the processor
+             line 3: steps, their count, threads allowed, stop, address of the function that yields the processor,
+                     lines of a step
     a step   line 0: function, arguments, units, grain, number of the first unit
              line 1: units done
-             line 2 + t: next unit of thread t's range
+             line 2 + t: next unit of thread t's range; a table may have lines for more threads than run
 
 Joining is Dekker's handshake: a thread announces itself, then looks again whether the call is still under way; the
 caller ends the call, then looks whether anybody is inside. Both are sequentially consistent, so one of the two sees the
@@ -41,7 +42,7 @@ STEP_LINES = 2
 UNITS, FIRST_UNIT = 2, 4
 """Words of a step that change from piece to piece where its weights come in pieces."""
 CALL, INSIDE, NEXT, STEPS = (line * LINE for line in range(TEAM_LINES))
-COUNT, THREADS, STOP, YIELD = (STEPS + word for word in range(1, 5))
+COUNT, THREADS, STOP, YIELD, LINES = (STEPS + word for word in range(1, 6))
 DONE, RANGES = LINE, STEP_LINES * LINE
 PAUSES = 256
 """Pauses between two offers of the processor to others: a thread that is waited for may need this very core."""
@@ -60,7 +61,7 @@ PAUSE = {
 class TeamCode:
     """The functions as they are called from Python; all release the interpreter's lock.
 
-    - `run(team, steps, count, threads)` computes steps as thread 0 and returns when all are done.
+    - `run(team, steps, count, lines, threads)` computes steps as thread 0 and returns when all are done.
     - `serve(team, seen, spins)` computes as another thread in every call after number `seen`; returns the latest call's
       number when `spins` pauses went by without one, or -1 when the team is to stop.
     - `pause(count)` only waits: to learn how long a pause is.
@@ -77,7 +78,7 @@ def team_code() -> TeamCode:
     found = function_addresses(team_request())
     word, place = ctypes.c_int64, ctypes.c_void_p
     return TeamCode(
-        ctypes.CFUNCTYPE(None, place, place, word, word)(found["run"]),
+        ctypes.CFUNCTYPE(None, place, place, word, word, word)(found["run"]),
         ctypes.CFUNCTYPE(word, place, word, word)(found["serve"]),
         ctypes.CFUNCTYPE(None, word)(found["pause"]),
     )
@@ -169,9 +170,8 @@ class _Words:
         self.build.branch(head)
         self.build.position_at_end(after)
 
-    def step(self, steps: Any, index: Any, threads: Any) -> Any:
+    def step(self, steps: Any, index: Any, lines: Any) -> Any:
         """Return the place of a step."""
-        lines = self.build.add(threads, llvm.I64(STEP_LINES))
         return self.at(steps, self.build.mul(index, self.build.mul(lines, llvm.I64(LINE))))
 
     def bound(self, units: Any, threads: Any, thread: Any) -> Any:
@@ -181,17 +181,17 @@ class _Words:
 
 
 def _walk(module: Any) -> Any:
-    """walk(team, steps, count, threads, thread): take part in all steps."""
+    """walk(team, steps, count, lines, threads, thread): take part in all steps."""
     function = llvm.ir.Function(
-        module, llvm.ir.FunctionType(llvm.VOID, [llvm.WORDS, llvm.WORDS, llvm.I64, llvm.I64, llvm.I64]), "walk"
+        module, llvm.ir.FunctionType(llvm.VOID, [llvm.WORDS, llvm.WORDS, *[llvm.I64] * 4]), "walk"
     )
     function.linkage = "internal"
-    team, steps, count, threads, thread = function.args
+    team, steps, count, lines, threads, thread = function.args
     words = _Words(function)
     build = words.build
 
     def take_part(index: Any) -> None:
-        step = words.step(steps, index, threads)
+        step = words.step(steps, index, lines)
         code = build.inttoptr(build.load(words.at(step, 0)), llvm.ir.PointerType(llvm.KERNEL))
         arguments = build.inttoptr(build.load(words.at(step, 1)), llvm.WORDS)
         units, grain = build.load(words.at(step, UNITS)), build.load(words.at(step, 3))
@@ -228,9 +228,9 @@ def _walk(module: Any) -> Any:
 
 def _run(module: Any, walk: Any) -> None:
     function = llvm.ir.Function(
-        module, llvm.ir.FunctionType(llvm.VOID, [llvm.WORDS, llvm.WORDS, llvm.I64, llvm.I64]), "run"
+        module, llvm.ir.FunctionType(llvm.VOID, [llvm.WORDS, llvm.WORDS, *[llvm.I64] * 3]), "run"
     )
-    team, steps, count, threads = function.args
+    team, steps, count, lines, threads = function.args
     words = _Words(function)
     build = words.build
     alone, together = words.blocks("alone", "together")
@@ -239,7 +239,7 @@ def _run(module: Any, walk: Any) -> None:
     build.position_at_end(alone)
 
     def compute(index: Any) -> None:
-        step = words.step(steps, index, threads)
+        step = words.step(steps, index, lines)
         units = build.load(words.at(step, UNITS))
         with build.if_then(build.icmp_unsigned("!=", units, llvm.I64(0))):
             code = build.inttoptr(build.load(words.at(step, 0)), llvm.ir.PointerType(llvm.KERNEL))
@@ -253,7 +253,7 @@ def _run(module: Any, walk: Any) -> None:
     build.position_at_end(together)
 
     def reset(index: Any) -> None:
-        step = words.step(steps, index, threads)
+        step = words.step(steps, index, lines)
         units = build.load(words.at(step, UNITS))
         words.write(step, DONE, llvm.I64(0))
 
@@ -267,12 +267,13 @@ def _run(module: Any, walk: Any) -> None:
     for place, value in (
         (STEPS, build.ptrtoint(steps, llvm.I64)),
         (COUNT, count),
+        (LINES, lines),
         (THREADS, threads),
         (NEXT, llvm.I64(1)),
     ):
         words.write(team, place, value)
     words.fetch_add(team, CALL, llvm.I64(1))
-    build.call(walk, [team, steps, count, threads, llvm.I64(0)])
+    build.call(walk, [team, steps, count, lines, threads, llvm.I64(0)])
     words.fetch_add(team, CALL, llvm.I64(1))
     words.wait(team, lambda: build.icmp_signed("==", words.read(team, INSIDE, "seq_cst"), llvm.I64(0)))
     build.ret_void()
@@ -315,11 +316,11 @@ def _serve(module: Any, walk: Any) -> None:
     build.cbranch(still, inside, leave)
     build.position_at_end(inside)
     steps = build.inttoptr(words.read(team, STEPS), llvm.WORDS)
-    count, threads = words.read(team, COUNT), words.read(team, THREADS)
+    count, lines, threads = (words.read(team, word) for word in (COUNT, LINES, THREADS))
     thread = words.fetch_add(team, NEXT, llvm.I64(1))
     build.cbranch(build.icmp_unsigned("<", thread, threads), member, leave)
     build.position_at_end(member)
-    build.call(walk, [team, steps, count, threads, thread])
+    build.call(walk, [team, steps, count, lines, threads, thread])
     build.branch(leave)
     build.position_at_end(leave)
     words.fetch_add(team, INSIDE, llvm.I64(-1))

@@ -1,7 +1,8 @@
 """The process's worker threads: started when they are needed, awake for a moment after each call, then asleep.
 
 A call's own thread is thread 0, so n threads need n - 1 workers. Calls take turns, first come, first served, whichever
-Net they belong to: two at a time would only get in each other's way.
+Net they belong to: two at a time would only get in each other's way. Workers run where the caller may run: a thread
+keeps the affinity that it was started with, so theirs is set anew when a caller's is another one.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ import atexit
 import os
 import threading
 import time
+from collections.abc import Set
+from contextlib import suppress
 
 import numpy as np
 
@@ -32,16 +35,23 @@ class Workers:
         self._code = team_code()
         self._threads: list[threading.Thread] = []
         self._asleep: list[threading.Lock] = []
+        self._allowed: Set[int] = frozenset()
         self._spins = _pauses_in(AWAKE_SECONDS)
 
-    def run(self, steps: int, count: int, threads: int) -> None:
-        """Compute `count` steps, laid out at `steps` as `team_code` describes, on up to `threads` threads."""
+    def run(self, steps: int, count: int, lines: int, threads: int, allowed: Set[int] = frozenset()) -> None:
+        """Compute `count` steps, laid out at `steps` as `team_code` describes, on up to `threads` threads.
+
+        A step has so many lines, at least `STEP_LINES` and one for each thread. `allowed`: the processors that the
+        caller may run on, as `cnnrt.hardware.allowed_cores` gives them; none: workers stay where they are.
+        """
         if threads == 1:
-            self._code.run(self._address, steps, count, 1)
+            self._code.run(self._address, steps, count, lines, 1)
             return
         with self._turns:
+            if allowed and allowed != self._allowed:
+                self._follow(allowed)
             self._rouse(threads - 1)
-            self._code.run(self._address, steps, count, threads)
+            self._code.run(self._address, steps, count, lines, threads)
 
     def stop(self) -> None:
         """End the workers; they are started anew if there is another call."""
@@ -52,6 +62,13 @@ class Workers:
                 thread.join(timeout=1)
             self._threads.clear()
             self._team[STOP] = 0
+
+    def _follow(self, allowed: Set[int]) -> None:
+        """Let the workers run where their caller may; those to come inherit it."""
+        self._allowed = frozenset(allowed)
+        for thread in self._threads if hasattr(os, "sched_setaffinity") else ():
+            with suppress(OSError):
+                os.sched_setaffinity(thread.native_id or 0, allowed)
 
     def _rouse(self, needed: int) -> None:
         while len(self._threads) < needed:

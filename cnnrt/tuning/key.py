@@ -59,9 +59,9 @@ def kernel_key(kernel: Kernel, device: Device) -> dict[str, Any]:
     }
 
 
-def verification_key(kernel: Kernel, device: Device, call: LayerCall) -> dict[str, Any]:
-    """Return a kernel at work on exactly these shapes: its code is made for them."""
-    return {**kernel_key(kernel, device), "tuning": dict(kernel.tuning), "call": call_key(call)}
+def verification_key(kernel: Kernel, device: Device, call: LayerCall, threads: int | None) -> dict[str, Any]:
+    """Return a kernel at work on exactly these shapes, by so many threads: its code is made for them."""
+    return {**kernel_key(kernel, device), "tuning": dict(kernel.tuning), "call": call_key(call), "threads": threads}
 
 
 def measurement_key(call: LayerCall, candidates: Sequence[Candidate], threads: int | None) -> dict[str, Any]:

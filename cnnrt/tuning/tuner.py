@@ -207,7 +207,7 @@ def _measure(
         return None
     timings = time_in_turns([_runner(trial) for trial in trials], until)
     charged = [
-        Timing(tuple(r + _joins(c.kernel, running[0].kernel, task.call, c, host) for r in timing.rounds))
+        Timing(tuple(r + _joins(c.kernel, running[0].kernel, task.call, c, host, known.threads) for r in timing.rounds))
         for c, timing in zip(running, timings, strict=True)
     ]
     timed = [
@@ -268,13 +268,15 @@ def _runner(trial: KernelTrial) -> Callable[[], None]:
     return lambda: trial.run(outputs, workspace)
 
 
-def _joins(kernel: Kernel, default: Kernel, call: LayerCall, c: Candidate, host: PluginHost) -> float:
+def _joins(
+    kernel: Kernel, default: Kernel, call: LayerCall, c: Candidate, host: PluginHost, threads: int | None
+) -> float:
     """Return the seconds of the reorders that a kernel needs where the default needs none, and the other way round."""
 
     def moved(tensors: Sequence[TensorType], ours: str, theirs: str) -> float:
         if ours == theirs or any(len(t.shape) != 4 and PLAIN not in (ours, theirs) for t in tensors):
             return 0.0
-        return sum(reorder_seconds(t, theirs, ours, c.device, host) for t in tensors)
+        return sum(reorder_seconds(t, theirs, ours, c.device, host, threads) for t in tensors)
 
     own = call.own(call.inputs)
     further = call.inputs[len(own) :]

@@ -5,10 +5,12 @@ from __future__ import annotations
 import io
 import sys
 import threading
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import attrs
 import pytest
 
 pytest.importorskip("llvmlite", reason="the threaded backend needs llvmlite")
@@ -57,6 +59,7 @@ def no_compiler_here(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_child_gives_the_image_that_this_process_would_make() -> None:
     request = request_of(77)
     with CompileChildren(2) as children:
+        children.all_in()
         images = [children.compile(request.write(), request.target, request.names) for _ in range(4)]
         expected = compile_module(request.write(), request.target, request.names)
         assert all(image.result() == expected for image in images)
@@ -154,8 +157,38 @@ def test_a_kernel_that_writes_no_code_is_left_to_whoever_can_tell_why() -> None:
 
 
 def test_a_module_that_llvm_refuses_is_told_here() -> None:
-    with CompileChildren(1) as children, pytest.raises(CompileFailure, match="could not be compiled"):
-        children.compile("define nonsense", host_target(), ["kernel"]).result()
+    with CompileChildren(1) as children:
+        children.all_in()
+        image = children.compile("define nonsense", host_target(), ["kernel"])
+        with pytest.raises(CompileFailure, match="could not be compiled"):
+            image.result()
+
+
+@pytest.mark.parametrize("processes", [1, 2, 3])
+def test_no_more_processes_work_at_a_time_than_are_allowed(monkeypatch: pytest.MonkeyPatch, processes: int) -> None:
+    """The one that writes modules counts as well."""
+    working: list[int] = [0]
+    most, lock = [0], threading.Lock()
+
+    def work(seconds: float) -> None:
+        with lock:
+            working[0] += 1
+            most[0] = max(most[0], working[0])
+        time.sleep(seconds)
+        with lock:
+            working[0] -= 1
+
+    def ask(*arguments: object) -> object:
+        work(0.03)
+        raise OSError("no answer")
+
+    def write() -> str:
+        work(0.01)
+        return ""
+
+    monkeypatch.setattr(compile_children, "_ask", ask)
+    compile_ahead([attrs.evolve(request, write=write) for request in requests(2 * COUNT)], processes)
+    assert most[0] == processes
 
 
 def test_the_worker_answers_until_its_input_ends() -> None:

@@ -22,12 +22,11 @@ import pytest
 
 pytest.importorskip("llvmlite", reason="the threaded backend needs llvmlite")
 
-from cnnrt import Net
-from cnnrt.hardware import Hardware, detect_hardware
+from cnnrt import Net, hardware
+from cnnrt.control_groups import read_group_limits
 from cnnrt.layer import Array
 from cnnrt.plugins import PluginHost, plugin_host
 from cnnrt.testing.offered import offered
-from cnnrt_backend_threaded import target
 from cnnrt_backend_threaded.backend import ThreadedBackend
 from cnnrt_backend_threaded.kernels import threaded_kernels
 from cnnrt_backend_threaded.target import Machine, host_target
@@ -240,7 +239,9 @@ def test_no_more_threads_than_processors_that_the_process_is_bound_to() -> None:
     assert done.stdout.split() == ["1", "0", "True"]
 
 
-def test_no_more_threads_than_a_control_group_pays_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def half_a_processor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A control group that pays for half of one, as in a container; it is looked at each time."""
     files = {
         "proc/self/cgroup": "0::/\n",
         "proc/self/mountinfo": "29 23 0:26 / /sys/fs/cgroup rw,nosuid - cgroup2 cgroup2 rw\n",
@@ -250,12 +251,10 @@ def test_no_more_threads_than_a_control_group_pays_for(tmp_path: Path, monkeypat
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text)
 
-    def detect() -> Hardware:
-        return detect_hardware(tmp_path)
+    monkeypatch.setattr(hardware, "read_group_limits", lambda *_: read_group_limits(tmp_path))
+    monkeypatch.setattr(hardware, "QUOTA_SECONDS", 0.0)
 
-    monkeypatch.setattr(target, "detect_hardware", detect)
-    target.host_machine.cache_clear()
-    try:
-        assert ThreadedBackend().devices()[0].details["threads used"] == "1"
-    finally:
-        target.host_machine.cache_clear()
+
+@pytest.mark.usefixtures("half_a_processor")
+def test_no_more_threads_than_a_control_group_pays_for() -> None:
+    assert ThreadedBackend().devices()[0].details["threads used"] == "1"

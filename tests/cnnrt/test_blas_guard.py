@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from threadpoolctl import ThreadpoolController, threadpool_limits
 
-from cnnrt_backend_sequential import blas_guard
-from cnnrt_backend_sequential.blas_guard import BlasGuard, one_blas_thread
+from cnnrt import blas_guard
+from cnnrt.blas_guard import BlasGuard, one_blas_thread
 
 
 class FakeLibraries:
@@ -132,7 +132,7 @@ FORKED = """
 import os, threading
 import numpy as np
 from threadpoolctl import ThreadpoolController, threadpool_limits
-from cnnrt_backend_sequential.blas_guard import one_blas_thread
+from cnnrt.blas_guard import one_blas_thread
 
 def blas_threads():
     return {x["num_threads"] for x in ThreadpoolController().info() if x["user_api"] == "blas"}

@@ -1,4 +1,4 @@
-"""One thread for BLAS while this backend computes, whatever the rest of the process uses.
+"""One thread for BLAS while references and kernels in NumPy compute, whatever the rest of the process uses.
 
 The number of threads of a BLAS library belongs to the process. So the guard is shared and counted: the first
 thread in sets the limit, the last one out restores what was there before. Threads that use NumPy outside
