@@ -75,7 +75,7 @@ Tuning = Mapping[str, int | str]
 class Kernel(abc.ABC):
     """One way in which one backend computes one layer.
 
-    Class attributes:
+    Attributes, of the class unless one class serves several layers:
 
     - `layer` (its type), `backend`, `name`.
     - `folds`: the types of element-wise layers that it applies on the way out, in the order of `call.folded`. An
@@ -90,7 +90,7 @@ class Kernel(abc.ABC):
     `tuning` holds the parameters that are fixed; those left out are the cost model's choice.
     """
 
-    layer: ClassVar[str]
+    layer: str
     backend: ClassVar[str]
     name: ClassVar[str]
     folds: ClassVar[tuple[str, ...]] = ()

@@ -21,7 +21,7 @@ from cnnrt.errors import MemoryCeilingWarning
 from cnnrt.layer import Array
 from cnnrt.layer_call import LayerCall
 from cnnrt.residency import ALIGNMENT, Demand
-from cnnrt.stored_weights import RowsOfFile
+from cnnrt.stored_weights import HeldWeights, RowsOfFile
 from cnnrt.weight_storage import fitting
 from cnnrt.weight_stream import PieceToRead, current_stream
 from cnnrt.weights import WeightSource
@@ -289,7 +289,7 @@ def _packing_bytes(source: WeightSource | None, call: LayerCall, kernel: Kernel,
 
 def _packed_whole(source: WeightSource | None, call: LayerCall, kernel: Kernel) -> Packed:
     if source is None:
-        return kernel.pack(call, {})
+        return kernel.pack_stored(call, HeldWeights({}))
     with source.opened(call.weight_shapes) as stored:
         return kernel.pack_stored(call, fitting(call, stored, str(source.path)))
 

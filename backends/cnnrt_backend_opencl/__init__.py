@@ -8,8 +8,9 @@ A kernel is a class in a file of its own and a `.cl` file in `kernels/`, named i
   float *, since compilers take an argument of that type for aligned all the same.
 - The class derives from `OpenCLKernel` (`kernel.py`): `source` names the file, `defines(call, device)` gives the
   definitions, `launches(call, device)` what to run: function, global and local size, arguments (`Input`, `Output`,
-  `Weight`, `Workspace`, `Local`, or a number: int is int, float is float). `pack(call, weights)` returns the weights as
-  a tuple of arrays, which the runtime copies to the device once; `workspace(call)` the bytes of scratch memory there.
+  `Weight`, `Workspace`, `Local`, or a number: int is int, float is float, a tuple of them a vector).
+  `pack(call, weights)` returns the weights as a tuple of arrays, which the runtime copies to the device once;
+  `workspace(call)` the bytes of scratch memory there. One class may serve several layers (`rearrangement.py`).
 - A source that reads weights by WEIGHT(w, i), as `half_weights.py` says, keeps them in half precision where it is asked
   to: the class states `weight_types = BOTH_TYPES`, packs to `weight_type(call)` and defines `weight_defines(call)`.
 - Images lie channels last (NHWC) unless `takes` or `gives` says otherwise; everything else lies as in NumPy.

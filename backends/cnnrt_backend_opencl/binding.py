@@ -116,5 +116,7 @@ def _bound(
             value = np.int32(argument)
         elif isinstance(argument, float):
             value = np.float32(argument)
+        elif isinstance(argument, tuple):
+            value = np.array(argument, np.float32 if isinstance(argument[0], float) else np.int32)
         driver.set_argument(kernel, index, value)
     return BoundLaunch(kernel, launch, tuple(outside), tuple(passing))

@@ -122,7 +122,7 @@ class Driver:
 
     @translated("clSetKernelArg")
     def set_argument(self, kernel: Handle, index: int, value: Any) -> None:
-        """Set an argument: a buffer, None, a NumPy scalar, or what `local` gave."""
+        """Set an argument: a buffer, None, a NumPy scalar, an array that is a vector, or what `local` gave."""
         kernel.set_arg(index, value)
 
     def local(self, nbytes: int) -> Handle:

@@ -1,10 +1,10 @@
-"""Functions of one value, and others that go through values one by one, whatever their shape."""
+"""Functions of one value, whatever the shape."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, ClassVar, cast
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from cnnrt.backend import Device
 from cnnrt.layer_call import LayerCall
@@ -12,25 +12,67 @@ from cnnrt_backend_opencl.cost_model import pass_seconds
 from cnnrt_backend_opencl.kernel import Input, Launch, OpenCLKernel, Output, flat_group, in_groups
 from cnnrt_backend_opencl.limits import limits_of
 from cnnrt_backend_opencl.sources import Defines
-
-if TYPE_CHECKING:
-    from cnnrt_layers.clip import Clip
-    from cnnrt_layers.elu import ELU
-    from cnnrt_layers.hard_sigmoid import HardSigmoid
-    from cnnrt_layers.relu import ReLU
-    from cnnrt_layers.swish import Swish
-    from cnnrt_layers.tanh import TanH
+from cnnrt_backend_opencl.two_floats import two_floats
 
 VALUES = 16
 """Of a work-item."""
 
+Applied = tuple[str, tuple[float, ...]]
+"""The name of a function in elementwise.cl, and its constants, up to four."""
+
+
+def _clip(layer: Any) -> Applied:
+    low, high = layer.min, layer.max
+    return "bounds", (-math.inf if low is None else low, math.inf if high is None else high)
+
+
+def _exp(layer: Any) -> Applied:
+    unit = 1.0 if layer.base == -1 else math.log(layer.base)
+    return "power_of_base", (layer.scale * unit, *two_floats(layer.shift * unit))
+
+
+def _log(layer: Any) -> Applied:
+    unit = 1.0 if layer.base == -1 else 1 / math.log(layer.base)
+    return "logarithm", (layer.scale, *two_floats(layer.shift), unit)
+
+
+def _power(layer: Any) -> Applied:
+    name = {1: "line", 2: "squared_line"}.get(layer.power, "power_of_line")
+    return name, (layer.scale, *two_floats(layer.shift), layer.power)
+
+
+FUNCTIONS: Mapping[str, Callable[[Any], Applied]] = {
+    "AbsVal": lambda layer: ("absolute", ()),
+    "Clip": _clip,
+    "ELU": lambda layer: ("exponential", (1.0, layer.alpha)),
+    "Exp": _exp,
+    "GELU": lambda layer: ("gelu_by_tangent" if layer.approximate == "tanh" else "gelu", ()),
+    "HardSigmoid": lambda layer: ("clipped_line", (layer.slope, layer.offset)),
+    "HardSwish": lambda layer: ("hard_swish", ()),
+    "Log": _log,
+    "Mish": lambda layer: ("mish", ()),
+    "Power": _power,
+    "ReLU": lambda layer: ("rectify", (layer.negative_slope,)),
+    "SELU": lambda layer: ("exponential", (layer.gamma, layer.gamma * layer.alpha)),
+    "Sigmoid": lambda layer: ("logistic", ()),
+    "Softplus": lambda layer: ("softplus", ()),
+    "Softsign": lambda layer: ("softsign", ()),
+    "Swish": lambda layer: ("swish", (layer.beta,)),
+    "TanH": lambda layer: ("tangent", (layer.slope, layer.amplitude)),
+    "Threshold": lambda layer: ("threshold", (layer.threshold, layer.value)),
+    "Unary": lambda layer: (f"unary_{layer.operation}", ()),
+}
+"""For each layer type, how its function is called."""
+
 
 class ElementwiseKernel(OpenCLKernel):
-    """A function of each value; `constants` are its parameters A and B. One program serves all shapes."""
+    """A function of each value. One program serves all shapes and constants."""
 
     name = "elementwise"
     source = "elementwise.cl"
-    function: ClassVar[str]
+
+    def __init__(self, layer: str) -> None:
+        self.layer = layer
 
     def estimate(self, call: LayerCall, device: Device) -> float:
         """Return a pass over input and output."""
@@ -38,118 +80,16 @@ class ElementwiseKernel(OpenCLKernel):
 
     def defines(self, call: LayerCall, device: Device) -> Mapping[str, Defines]:
         """Return which function, and how many values a work-item computes."""
-        return {"FUNCTION": self.function, "VALUES": VALUES}
-
-    def constants(self, call: LayerCall) -> tuple[float, float]:
-        """Return the function's parameters."""
-        return 0.0, 0.0
+        return {"FUNCTION": FUNCTIONS[self.layer](call.layer)[0], "VALUES": VALUES}
 
     def launches(self, call: LayerCall, device: Device) -> Sequence[Launch]:
         """Return one launch with a work-item for `VALUES` values."""
         count = math.prod(call.outputs[0].shape)
         group = flat_group(limits_of(device))
         items = in_groups(-(-count // VALUES), group)
-        return [Launch("elementwise", (items,), (group,), (Input(), Output(), count, *self.constants(call)))]
+        constants = FUNCTIONS[self.layer](call.layer)[1]
+        vector = tuple(float(number) for number in (*constants, *[0.0] * (4 - len(constants))))
+        return [Launch("elementwise", (items,), (group,), (Input(), Output(), count, vector))]
 
 
-class Rectify(ElementwiseKernel):
-    """ReLU."""
-
-    layer = "ReLU"
-    function = "rectify"
-
-    def constants(self, call: LayerCall) -> tuple[float, float]:
-        """Return the slope."""
-        return cast("ReLU", call.layer).negative_slope, 0.0
-
-
-class Sigmoid(ElementwiseKernel):
-    """The logistic function."""
-
-    layer = "Sigmoid"
-    function = "logistic"
-
-
-class Tangent(ElementwiseKernel):
-    """The hyperbolic tangent."""
-
-    layer = "TanH"
-    function = "tangent"
-
-    def constants(self, call: LayerCall) -> tuple[float, float]:
-        """Return slope and amplitude."""
-        layer = cast("TanH", call.layer)
-        return layer.slope, layer.amplitude
-
-
-class Exponential(ElementwiseKernel):
-    """ELU."""
-
-    layer = "ELU"
-    function = "exponential"
-
-    def constants(self, call: LayerCall) -> tuple[float, float]:
-        """Return alpha."""
-        return cast("ELU", call.layer).alpha, 0.0
-
-
-class Bounds(ElementwiseKernel):
-    """Clip, where it could not be folded."""
-
-    layer = "Clip"
-    function = "bounds"
-
-    def constants(self, call: LayerCall) -> tuple[float, float]:
-        """Return both bounds."""
-        layer = cast("Clip", call.layer)
-        return -math.inf if layer.min is None else layer.min, math.inf if layer.max is None else layer.max
-
-
-class SelfGate(ElementwiseKernel):
-    """A value times its logistic function."""
-
-    layer = "Swish"
-    function = "swish"
-
-    def constants(self, call: LayerCall) -> tuple[float, float]:
-        """Return beta."""
-        return cast("Swish", call.layer).beta, 0.0
-
-
-class ClippedLine(ElementwiseKernel):
-    """A clipped line."""
-
-    layer = "HardSigmoid"
-    function = "clipped_line"
-
-    def constants(self, call: LayerCall) -> tuple[float, float]:
-        """Return slope and offset."""
-        layer = cast("HardSigmoid", call.layer)
-        return layer.slope, layer.offset
-
-
-class HardSelfGate(ElementwiseKernel):
-    """A value times a clipped line."""
-
-    layer = "HardSwish"
-    function = "hard_swish"
-
-
-class CopyDropout(ElementwiseKernel):
-    """Dropout, which changes nothing, where it was not removed."""
-
-    layer = "Dropout"
-    function = "same"
-
-
-ELEMENTWISE = (
-    Rectify,
-    Sigmoid,
-    Tangent,
-    Exponential,
-    Bounds,
-    SelfGate,
-    ClippedLine,
-    HardSelfGate,
-    CopyDropout,
-)
+ELEMENTWISE = tuple(ElementwiseKernel(layer) for layer in FUNCTIONS)

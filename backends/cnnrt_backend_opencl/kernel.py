@@ -60,8 +60,11 @@ class Local:
 PIECE = 512
 """Bytes to which parts of a workspace are aligned."""
 
-Argument = Input | Output | Weight | Workspace | Local | int | float | np.generic
-"""An argument of a kernel function. An int is passed as a 32-bit integer, a float as a 32-bit float."""
+Argument = Input | Output | Weight | Workspace | Local | int | float | np.generic | tuple[int, ...] | tuple[float, ...]
+"""An argument of a kernel function. An int is passed as a 32-bit integer, a float as a 32-bit float.
+
+A tuple of 2, 4, 8 or 16 of either is passed as a vector: int4, float8.
+"""
 
 
 @attrs.frozen

@@ -16,8 +16,10 @@ from cnnrt_backend_opencl.fully_connected_rows import RowsFullyConnected
 from cnnrt_backend_opencl.fully_connected_tile import TileFullyConnected
 from cnnrt_backend_opencl.lrn import LocalNormalisation
 from cnnrt_backend_opencl.pooling import WindowPooling
+from cnnrt_backend_opencl.rearrangement import MOVES, CopyStored
 from cnnrt_backend_opencl.reorder import Transpose
-from cnnrt_backend_opencl.softmax import Exponentials
+from cnnrt_backend_opencl.resampling import Resample
+from cnnrt_backend_opencl.softmax import Exponentials, Logarithms
 
 
 def opencl_kernels() -> list[Kernel]:
@@ -34,12 +36,13 @@ def opencl_kernels() -> list[Kernel]:
         WindowPooling,
         LocalNormalisation,
         Exponentials,
+        Logarithms,
         Combine,
         CopyRuns,
         NormaliseStatistics,
         ScaleChannels,
         RectifyChannels,
-        *ELEMENTWISE,
+        CopyStored,
         Transpose,
     )
-    return [kernel() for kernel in kernels]
+    return [*(kernel() for kernel in kernels), Resample("Resize"), Resample("Interp"), *ELEMENTWISE, *MOVES]

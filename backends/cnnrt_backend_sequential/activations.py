@@ -24,7 +24,6 @@ class Activation(HostKernel):
 
     backend = "sequential"
     name = "chunks"
-    layer: ClassVar[str]
     passes: ClassVar[float] = 2
     scratch: ClassVar[int] = 0
 

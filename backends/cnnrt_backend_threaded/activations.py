@@ -5,7 +5,7 @@ from __future__ import annotations
 import abc
 import math
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 from cnnrt.backend import Device
 from cnnrt.layer_call import LayerCall
@@ -24,7 +24,6 @@ class Activation(FlatKernel):
     """Base: one function of one value."""
 
     name = "flat"
-    layer: ClassVar[str]
 
     def combine(self, call: LayerCall, code: Code, values: Sequence[Value]) -> Value:
         """Return the function of the values."""

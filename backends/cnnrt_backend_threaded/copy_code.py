@@ -15,7 +15,7 @@ import attrs
 
 from cnnrt_backend_threaded.emitter import Code, Index, Value
 from cnnrt_backend_threaded.lane_moves import backwards, interleaved, taken_apart, transposed
-from cnnrt_backend_threaded.strided_copy import Axis, StridedCopy
+from cnnrt_layers.strided_copy import Axis, StridedCopy
 
 UNIT = 8192
 """Values of a unit, if there are so many: what it costs to find out where one begins counts little then."""

@@ -17,7 +17,7 @@ from cnnrt_backend_threaded.copy_code import CopyPlan, emit_copies, plan_copy
 from cnnrt_backend_threaded.cost_model import pass_seconds
 from cnnrt_backend_threaded.emitter import Code
 from cnnrt_backend_threaded.native_kernel import CHANNELS_LAST, NativeKernel
-from cnnrt_backend_threaded.strided_copy import Moves, strided_copies
+from cnnrt_layers.strided_copy import Moves, strided_copies
 
 if TYPE_CHECKING:
     from cnnrt_layers.permute import Permute

@@ -210,3 +210,8 @@ def cnnrt_layers() -> Sequence[type[Layer]]:
         Gather,
         Tile,
     ]
+
+
+def types_of(kind: type) -> tuple[str, ...]:
+    """Return the types of those that are of a kind, such as `Rearrangement`, for kernels that serve all of it."""
+    return tuple(layer.type for layer in cnnrt_layers() if issubclass(layer, kind))

@@ -267,7 +267,7 @@ class UnrolledWindows(FloatKernel):
     cache, large ones keep more cores busy. The workspace holds the block and its products.
     """
 
-    layer: ClassVar[str] = "Convolution"
+    layer = "Convolution"
     name: ClassVar[str] = "windows"
     folds: ClassVar[tuple[str, ...]] = ("ReLU",)
     tunable: ClassVar[Mapping[str, tuple[int, ...]]] = {"block_kib": (128, 256, 512, 1024, 2048, 4096)}

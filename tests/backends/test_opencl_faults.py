@@ -18,7 +18,7 @@ from cnnrt.errors import CnnrtError, DeviceLostError, DeviceWarning, KernelWarni
 from cnnrt.plugins import PluginHost
 from cnnrt_backend_opencl import transfers
 from cnnrt_backend_opencl.backend import OpenCLBackend
-from cnnrt_backend_opencl.elementwise import Rectify
+from cnnrt_backend_opencl.elementwise import ElementwiseKernel
 from core_suite.small_networks import filters, images, write_network
 from netfile_spec import layer
 from opencl_suite.drivers import FaultyDriver, StubDriver
@@ -158,7 +158,7 @@ def test_one_item_that_is_too_large_is_a_clear_error(netfile: Path, host: Plugin
 
 def test_values_larger_than_the_largest_buffer_are_refused_before_they_are_asked_for(tmp_path: Path) -> None:
     stub = StubDriver(largest_buffer=8192)
-    path, host = relu_network(tmp_path, 3), host_with(OpenCLBackend(stub), Rectify())
+    path, host = relu_network(tmp_path, 3), host_with(OpenCLBackend(stub), ElementwiseKernel("ReLU"))
     x = images(6, 500)
     with pytest.warns(DeviceWarning, match=r"\d items are computed in halves: .* more than the") as caught:
         y = opencl(path, host).compute(x)
@@ -223,7 +223,7 @@ def relu_network(folder: Path, count: int) -> Path:
 @pytest.mark.parametrize("shares_memory", [True, False])
 def test_nothing_is_left_behind_by_a_thousand_networks(tmp_path: Path, shares_memory: bool) -> None:
     stub = StubDriver(shares_memory=shares_memory)
-    path, host = relu_network(tmp_path, 2), host_with(OpenCLBackend(stub), Rectify())
+    path, host = relu_network(tmp_path, 2), host_with(OpenCLBackend(stub), ElementwiseKernel("ReLU"))
     x = images(2, 5)
 
     def cycle() -> None:
@@ -271,7 +271,7 @@ def test_nothing_is_left_behind_by_calls_that_fail(netfile: Path) -> None:
 def test_pinned_memory_is_shared_by_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of whatever size a value is: it goes in pieces that end anywhere."""
     stub = StubDriver()
-    path, host = relu_network(tmp_path, 1), host_with(OpenCLBackend(stub), Rectify())
+    path, host = relu_network(tmp_path, 1), host_with(OpenCLBackend(stub), ElementwiseKernel("ReLU"))
     for piece in (4, 52, 4096):
         monkeypatch.setattr(transfers, "PIECE", piece)
         for size in (1, 13, 100):

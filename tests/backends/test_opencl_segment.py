@@ -21,7 +21,7 @@ from cnnrt.plugins import PluginHost
 from cnnrt_backend_opencl import transfers
 from cnnrt_backend_opencl.backend import OpenCLBackend
 from cnnrt_backend_opencl.driver import Driver
-from cnnrt_backend_opencl.elementwise import Rectify
+from cnnrt_backend_opencl.elementwise import ElementwiseKernel
 from cnnrt_backend_opencl.kernel import Launch
 from core_suite.ceilings import stream_everything
 from core_suite.small_networks import filters, images, write_network
@@ -172,7 +172,7 @@ class Misspelt(PlainProduct):
         return '#line 1 "product.cl"\n' + super().text().replace("float sum = 0.0f", "flaot sum = 0.0f")
 
 
-class TooGreedy(Rectify):
+class TooGreedy(ElementwiseKernel):
     """Asks for more work-items in a group than any device has."""
 
     name = "greedy"
@@ -184,8 +184,13 @@ class TooGreedy(Rectify):
 @pytest.mark.parametrize(
     ("kernel", "other", "layer_name", "told"),
     [
-        (Misspelt(), Rectify(), "ip1", r"could not be built from product.cl: .*product.cl:\d+:\d+: .*flaot"),
-        (TooGreedy(), PlainProduct(), "relu", "failed: clEnqueueNDRangeKernel: .*INVALID_WORK_GROUP_SIZE"),
+        (
+            Misspelt(),
+            ElementwiseKernel("ReLU"),
+            "ip1",
+            r"could not be built from product.cl: .*product.cl:\d+:\d+: .*flaot",
+        ),
+        (TooGreedy("ReLU"), PlainProduct(), "relu", "failed: clEnqueueNDRangeKernel: .*INVALID_WORK_GROUP_SIZE"),
     ],
     ids=["a source that does not compile", "a launch that is refused"],
 )

@@ -18,7 +18,7 @@ from cnnrt_backend_opencl.backend import OpenCLBackend
 from cnnrt_backend_opencl.convolution_gemm import GemmConvolution, GemmFullyConnected
 from cnnrt_backend_opencl.convolution_tile import TileConvolution
 from cnnrt_backend_opencl.driver import Driver, Handle
-from cnnrt_backend_opencl.elementwise import Rectify
+from cnnrt_backend_opencl.elementwise import ElementwiseKernel
 from cnnrt_backend_opencl.fully_connected_rows import RowsFullyConnected
 from cnnrt_backend_opencl.fully_connected_tile import TileFullyConnected
 from cnnrt_backend_opencl.kernel import OpenCLKernel
@@ -49,7 +49,7 @@ def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def host_of(driver: Driver, product: OpenCLKernel) -> PluginHost:
-    own = (TileConvolution(), GemmConvolution(), WindowPooling(), Transpose(), Rectify())
+    own = (TileConvolution(), GemmConvolution(), WindowPooling(), Transpose(), ElementwiseKernel("ReLU"))
     return host_with(OpenCLBackend(driver), product, *own)
 
 

@@ -22,9 +22,9 @@ from cnnrt_backend_threaded.backend import ThreadedBackend
 from cnnrt_backend_threaded.copy_code import plan_copy
 from cnnrt_backend_threaded.kernels import threaded_kernels
 from cnnrt_backend_threaded.rearrangement import CopyValues
-from cnnrt_backend_threaded.strided_copy import Axis, strided_copies
 from cnnrt_backend_threaded.target import Machine, forced_target, host_target
 from cnnrt_layers import ChannelShuffle, DepthToSpace, Gather, Pad, Permute, Slice, SpaceToDepth, StridedSlice, Tile
+from cnnrt_layers.strided_copy import Axis, strided_copies
 
 TARGETS = ("host", "avx2", "sse")
 SIZES = st.integers(1, 5) | st.integers(15, 40)

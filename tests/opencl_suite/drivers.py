@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import gc
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -68,23 +68,24 @@ for _name in FAILING:
     setattr(FaultyDriver, _name, _failing(_name))
 
 
-class Apart:
-    """A device that says that it shares no memory with the host."""
+class Posing:
+    """A device that says some things of itself that are not so."""
 
-    def __init__(self, real: Handle) -> None:
+    def __init__(self, real: Handle, said: Mapping[str, Any]) -> None:
         self.real = real
-
-    host_unified_memory = False
+        self.__dict__.update(said)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.real, name)
 
 
-class ApartDriver(Driver):
+class PosingDriver(Driver):
     """The driver of such devices, so that what is made for graphics processors can be tested on a processor."""
 
+    said: ClassVar[Mapping[str, Any]]
+
     def devices(self, platform: Handle) -> list[Handle]:
-        return [Apart(device) for device in super().devices(platform)]
+        return [Posing(device, self.said) for device in super().devices(platform)]
 
     def context(self, device: Handle) -> Handle:
         return super().context(device.real)
@@ -97,6 +98,18 @@ class ApartDriver(Driver):
 
     def load(self, context: Handle, device: Handle, binary: bytes, options: str) -> Handle:
         return super().load(context, device.real, binary, options)
+
+
+class ApartDriver(PosingDriver):
+    """Its devices share no memory with the host."""
+
+    said: ClassVar[Mapping[str, Any]] = {"host_unified_memory": False}
+
+
+class GraphicsCardDriver(PosingDriver):
+    """Its devices are no processors: kernels cut their work as for a graphics card."""
+
+    said: ClassVar[Mapping[str, Any]] = {"type": 4}  # CL_DEVICE_TYPE_GPU
 
 
 class Thing:
@@ -190,7 +203,7 @@ class StubDriver(Driver):
 
     def launch(self, queue: Handle, kernel: Handle, global_size: Any, local_size: Any) -> Handle:
         assert kernel.function == "elementwise"
-        source, target, count, _, _ = (kernel.arguments[i] for i in range(5))
+        source, target, count, _ = (kernel.arguments[i] for i in range(4))
         values = source.memory.view(np.float32)[:count]
         np.maximum(values, 0, out=target.memory.view(np.float32)[:count])
         self.launched += 1

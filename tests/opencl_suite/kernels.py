@@ -10,7 +10,7 @@ from cnnrt.layer_call import LayerCall
 from cnnrt.plugins import PluginHost, plugin_host
 from cnnrt.testing.offered import offered
 from cnnrt_backend_opencl.backend import OpenCLBackend
-from cnnrt_backend_opencl.elementwise import Rectify, Sigmoid, Tangent
+from cnnrt_backend_opencl.elementwise import ElementwiseKernel
 from cnnrt_backend_opencl.kernel import Input, Launch, OpenCLKernel, Output, Weight, Workspace
 from cnnrt_backend_opencl.pooling import WindowPooling
 from cnnrt_backend_opencl.reorder import Transpose
@@ -65,7 +65,12 @@ class PlainProduct(OpenCLKernel):
 
 def host_with(backend: OpenCLBackend, *kernels: Kernel) -> PluginHost:
     """Return a host with all layers and the backend: with these kernels, by default some of its own."""
-    own: tuple[Kernel, ...] = (Rectify(), Sigmoid(), Tangent(), WindowPooling(), Transpose(), PlainProduct())
+    own: tuple[Kernel, ...] = (
+        *(ElementwiseKernel(layer) for layer in ("ReLU", "Sigmoid", "TanH")),
+        WindowPooling(),
+        Transpose(),
+        PlainProduct(),
+    )
     layers = list(plugin_host().layers().values())
     sequential = plugin_host().backends()["sequential"]
     others = [k for k in plugin_host().kernels().values() if k.backend == "sequential"]

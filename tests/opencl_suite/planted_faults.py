@@ -13,7 +13,7 @@ from cnnrt.layer_call import LayerCall
 from cnnrt.testing.case import make_case
 from cnnrt.testing.kernel_run import run_kernel
 from cnnrt_backend_opencl.backend import OpenCLBackend
-from cnnrt_backend_opencl.elementwise import Rectify
+from cnnrt_backend_opencl.elementwise import ElementwiseKernel
 from cnnrt_backend_opencl.kernel import Input, Launch, Output, Workspace
 from cnnrt_layers.relu import ReLU
 from opencl_suite.under_oclgrind import INSIDE
@@ -26,10 +26,11 @@ FAULTS = {
 }
 
 
-class Planted(Rectify):
+class Planted(ElementwiseKernel):
     """ReLU with a fault."""
 
     def __init__(self, body: str) -> None:
+        super().__init__("ReLU")
         self.body = body
 
     def text(self) -> str:

@@ -1,11 +1,15 @@
-// Softmax: exp(x - maximum) / sum of them, along an axis of `count` values that lie `inner` apart.
+// Softmax: exp(x - maximum) / sum of them, along an axis of `count` values that lie `inner` apart, or its logarithm.
 //
+// LOGARITHM: 1 for the logarithm, x - maximum - log(sum).
 // A work-group of WORKERS, a power of two, computes one line; each worker takes every WORKERS-th value, and what they
 // find is joined pair by pair in local memory. Sums carry what rounding lost (Kahan 1965): thousands of classes, no
 // digit less. Global size: lines * WORKERS.
 
 #ifndef WORKERS
 #define WORKERS 32
+#endif
+#ifndef LOGARITHM
+#define LOGARITHM 0
 #endif
 
 __kernel __attribute__((reqd_work_group_size(WORKERS, 1, 1))) void exponentials(
@@ -35,7 +39,9 @@ __kernel __attribute__((reqd_work_group_size(WORKERS, 1, 1))) void exponentials(
     float sum = 0.0f, lost = 0.0f;
     for (int i = worker; i < count; i += WORKERS) {
         const float value = exp(x[start + i * inner] - most);
+#if !LOGARITHM
         y[start + i * inner] = value;
+#endif
         const float corrected = value - lost;
         const float next = sum + corrected;
         lost = (next - sum) - corrected;
@@ -48,5 +54,10 @@ __kernel __attribute__((reqd_work_group_size(WORKERS, 1, 1))) void exponentials(
     }
     barrier(CLK_LOCAL_MEM_FENCE);
     sum = found[0];
+#if LOGARITHM
+    sum = log(sum);
+    for (int i = worker; i < count; i += WORKERS) y[start + i * inner] = x[start + i * inner] - most - sum;
+#else
     for (int i = worker; i < count; i += WORKERS) y[start + i * inner] /= sum;
+#endif
 }

@@ -2,6 +2,7 @@
 
 The layers state their moves by views of arrays (`cnnrt_layers.rearrangement`); here they are asked for views of arrays
 that lie as a call's values do, and the distances are read off. Axes along which both sides go on evenly become one.
+Kernels of every backend are made from these copies.
 """
 
 from __future__ import annotations
@@ -55,8 +56,8 @@ def strided_copies(call: LayerCall, moves: Moves) -> list[StridedCopy]:
     """Return the copies that make up a call."""
     sizes = [math.prod(t.shape) for t in call.outputs]
     starts = [0, *accumulate(sizes)]
-    (x,) = _shadows(call.inputs[:1])
-    results = _shadows(call.outputs)
+    (x,) = shadows(call.inputs[:1])
+    results = shadows(call.outputs)
     copies = []
     for target, source in moves(x, results):
         if target.size:
@@ -71,7 +72,7 @@ def strided_copies(call: LayerCall, moves: Moves) -> list[StridedCopy]:
     return copies
 
 
-def _shadows(tensors: Sequence[TensorType]) -> list[Array]:
+def shadows(tensors: Sequence[TensorType]) -> list[Array]:
     """Return arrays with the strides of tensors in their layouts, one behind the other; no memory is behind them."""
     sizes = [math.prod(t.shape) for t in tensors]
     whole = np.lib.stride_tricks.as_strided(np.empty(1, np.float32), (max(1, sum(sizes)),), (4,))
@@ -88,11 +89,19 @@ def _distance(view: Array, first: Array) -> int:
 
 def _joined(axes: Sequence[Axis]) -> tuple[Axis, ...]:
     """Return the axes in the order of the output, neighbours made one where both sides go on evenly."""
-    joined: list[Axis] = []
-    for axis in sorted((a for a in axes if a.count != 1), key=lambda a: -a.target):
-        last = joined[-1] if joined else None
-        if last and (last.target, last.source) == (axis.count * axis.target, axis.count * axis.source):
-            joined[-1] = Axis(last.count * axis.count, axis.target, axis.source)
+    joined = joined_axes([(a.count, a.target, a.source) for a in axes])
+    return tuple(Axis(*axis) for axis in joined) or (Axis(1, 1, 1),)
+
+
+def joined_axes(axes: Sequence[tuple[int, ...]]) -> list[tuple[int, ...]]:
+    """Return axes, (values, steps in each of some arrays), in the order of the first array.
+
+    Neighbours along which all arrays go on evenly become one; axes of one value are left out.
+    """
+    joined: list[tuple[int, ...]] = []
+    for count, *steps in sorted((a for a in axes if a[0] != 1), key=lambda a: -a[1]):
+        if joined and list(joined[-1][1:]) == [count * step for step in steps]:
+            joined[-1] = (joined[-1][0] * count, *steps)
         else:
-            joined.append(axis)
-    return tuple(joined) or (Axis(1, 1, 1),)
+            joined.append((count, *steps))
+    return joined
