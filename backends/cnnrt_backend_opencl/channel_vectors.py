@@ -6,7 +6,7 @@ import attrs
 
 from cnnrt.backend import Device
 from cnnrt.layer_call import LayerCall
-from cnnrt_backend_opencl.kernel import flat_group, in_groups
+from cnnrt_backend_opencl.kernel import in_groups, plane_group
 from cnnrt_backend_opencl.limits import limits_of
 
 
@@ -34,7 +34,8 @@ def pixel_launch(call: LayerCall, device: Device) -> PixelLaunch:
     images, channels, height, width = call.outputs[0].shape
     limits = limits_of(device)
     vectors = channels // lanes_for(channels, device) if channels else 0
-    columns = max(1, width) if limits.cpu else 1
-    group = 1 if limits.cpu else flat_group(limits, max(1, min(64, vectors)))
     rows = images * height
-    return PixelLaunch((in_groups(vectors, group), -(-width // columns), rows), (group, 1, 1), columns, rows)
+    if limits.cpu:
+        return PixelLaunch((vectors, 1, rows), (1, 1, 1), max(1, width), rows)
+    group = plane_group(limits, vectors, width)
+    return PixelLaunch((in_groups(vectors, group[0]), in_groups(width, group[1]), rows), (*group, 1), 1, rows)

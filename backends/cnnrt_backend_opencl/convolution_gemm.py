@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Hashable, Mapping, Sequence
 
 import attrs
@@ -18,21 +19,36 @@ from cnnrt_backend_opencl.convolution import (
     result_buffers,
     size_arguments,
 )
-from cnnrt_backend_opencl.cost_model import product_seconds
+from cnnrt_backend_opencl.cost_model import pass_seconds, product_seconds
 from cnnrt_backend_opencl.folding import folded_defines
 from cnnrt_backend_opencl.fully_connected import FullyConnectedKernel, features_last, image_of, product_geometry
-from cnnrt_backend_opencl.kernel import Argument, Input, Launch, OpenCLKernel, Weight
+from cnnrt_backend_opencl.kernel import Input, Launch, OpenCLKernel, Weight, Workspace, in_groups, plane_group
 from cnnrt_backend_opencl.limits import Limits, limits_of
 from cnnrt_backend_opencl.sources import Defines
 from cnnrt_layers.convolution_geometry import ConvolutionGeometry, convolution_geometry
 
-TILES = ("64x64x16/4x4", "128x64x16/8x4", "128x128x8/8x8", "32x32x16/2x4", "16x32x16/2x2")
+TILES = (
+    "128x128x16/8x8",
+    "128x64x16/8x4",
+    "64x64x16/8x4",
+    "64x64x16/4x4",
+    "128x96x16/8x8",
+    "64x128x16/8x8",
+    "32x64x16/4x4",
+    "16x128x16/8x4",
+)
 """Pixels x outputs x depth of a work-group's tile / pixels x outputs of a work-item."""
-SMALL = "16x32x16/2x2"
-BLOCK = 1024
+GROUPS = 512
+"""Work-groups that keep a large device busy; fewer, and the depth is cut in parts."""
+LEAST_PART = 128
+"""Products that are worth a part of their own."""
+PARTS = (1, 2, 3, 4, 6, 8, 12, 16, 32)
+BLOCK = 512
 """Products that are summed up in one go."""
 LOST_UNITS = 0.5
 """Share of its speed that a device reaches by this kernel."""
+LOADS = 24
+"""What a step costs a work-item beside its products, as if they were products."""
 
 
 @attrs.frozen
@@ -53,7 +69,7 @@ class GemmTile:
     @property
     def local_bytes(self) -> int:
         """Local memory of a group."""
-        return 4 * (self.depth * (self.pixels + 1 + self.outputs) + 3 * self.pixels)
+        return 4 * (2 * self.depth * (self.pixels + 4 + self.outputs) + 3 * self.pixels)
 
     def fits(self, limits: Limits) -> bool:
         """Tell whether a device takes such a group."""
@@ -61,10 +77,39 @@ class GemmTile:
         return self.workers <= most and self.local_bytes <= limits.local_bytes
 
 
+@functools.cache
 def gemm_tile(text: str) -> GemmTile:
     """Return the tile that a text of `TILES` describes."""
     group, _, work = text.partition("/")
     return GemmTile(*(int(n) for n in (*group.split("x"), *work.split("x"))))
+
+
+@attrs.frozen
+class Cut:
+    """How a product is cut: tiles of pixels, of outputs, and parts of the depth, so many steps of the tile each."""
+
+    down: int
+    across: int
+    parts: int
+    steps: int
+
+    def cost(self, g: ConvolutionGeometry, tile: GemmTile) -> float:
+        """Return what the busiest of many units does, in products: to compare tiles by."""
+        groups = self.down * self.across * self.parts * g.groups
+        rounds = max(1.0, groups * tile.workers / (GROUPS * 128))
+        step = tile.depth * (tile.work_pixels * tile.work_outputs + LOADS)
+        # What a work-item holds is little beside what a unit does at a time: fewer workers take as long.
+        return rounds * self.steps * step + 4 * self.parts * pixels_of(g) * g.outputs / (GROUPS * 128)
+
+
+def cut_of(g: ConvolutionGeometry, tile: GemmTile, parts: int = 0) -> Cut:
+    """Return how a product is cut into tiles, and its depth into so many parts; 0: so that there are enough groups."""
+    down, across = -(-pixels_of(g) // tile.pixels), -(-g.group_outputs // tile.outputs)
+    if not parts:
+        wanted = GROUPS // max(1, down * across * g.groups)
+        parts = max(n for n in PARTS if n == 1 or (n <= wanted and n * LEAST_PART <= g.depth))
+    steps = -(-g.depth // (tile.depth * parts))
+    return Cut(down, across, -(-g.depth // (steps * tile.depth)), steps)
 
 
 class GemmKernel(OpenCLKernel):
@@ -89,27 +134,37 @@ class GemmKernel(OpenCLKernel):
     def estimate(self, call: LayerCall, device: Device) -> float:
         """Return the seconds of whole tiles, spread over the compute units."""
         g = self.geometry(call)
-        tile = self._tile(g)
-        down, across = self._counts(g, tile)
+        tile, cut = self._tile(g), self._cut(g)
         units = limits_of(device).compute_units
-        rounds = -(-down * across * g.groups // units)
-        products = rounds * units * tile.pixels * tile.outputs * (g.depth + 2 * tile.depth)
+        rounds = -(-cut.down * cut.across * cut.parts * g.groups // units)
+        products = rounds * units * tile.pixels * tile.outputs * (cut.steps + 2) * tile.depth
         lost = 8 if limits_of(device).cpu else 1 / LOST_UNITS
-        return product_seconds(device, 2 * products * lost)
+        combining = pass_seconds(device, self.workspace(call) / 4) if cut.parts > 1 else 0.0
+        return product_seconds(device, 2 * products * lost) + combining
 
     def parameters(self, call: LayerCall) -> Mapping[str, int | str]:
-        """Return the tile."""
-        return {"tile": self._text(self.geometry(call))}
+        """Return the tile, and in how many parts the depth is cut."""
+        g = self.geometry(call)
+        return {"tile": self._text(g), "parts": self._cut(g).parts}
 
     def tunables(self, call: LayerCall, device: Device) -> Sequence[Tunable]:
-        """Return the tiles that the device takes."""
+        """Return the tiles that the device takes, and parts: 0 is as many as keep a large device busy."""
         limits = limits_of(device)
-        return (Tunable("tile", tuple(text for text in TILES if gemm_tile(text).fits(limits))),)
+        tiles = tuple(text for text in TILES if gemm_tile(text).fits(limits))
+        return Tunable("tile", tiles), Tunable("parts", (0, 1, 4))
 
     def allows(self, call: LayerCall, tuning: Tuning) -> bool:
         """Tell whether the tile is not much larger than the product."""
         g, tile = self.geometry(call), gemm_tile(str(tuning["tile"]))
-        return tile.outputs < 2 * max(16, g.group_outputs) and tile.pixels < 2 * max(16, pixels_of(g))
+        if tuning["parts"] and int(tuning["parts"]) * tile.depth > g.depth:
+            return False
+        return tile.outputs < 2 * max(64, g.group_outputs) and tile.pixels < 2 * max(16, pixels_of(g))
+
+    def workspace(self, call: LayerCall) -> int:
+        """Return the bytes of the sums of all parts."""
+        g = self.geometry(call)
+        parts = self._cut(g).parts
+        return 4 * parts * pixels_of(g) * g.outputs if parts > 1 else 0
 
     def packing(self, call: LayerCall) -> Hashable:
         """Return how wide a tile is, and in what order the depth runs."""
@@ -130,7 +185,7 @@ class GemmKernel(OpenCLKernel):
         return panels(self.matrix(call, weights), g.groups, whole), biases_of(weights, g.outputs, g.groups, width)
 
     def defines(self, call: LayerCall, device: Device) -> Mapping[str, Defines]:
-        """Return the tile and what is folded in."""
+        """Return the tile, what is read and written by fours, and what is folded in."""
         g = self.geometry(call)
         tile = self._tile(g)
         return {
@@ -140,27 +195,44 @@ class GemmKernel(OpenCLKernel):
             "TILE_DEPTH": tile.depth,
             "WORK_PIXELS": tile.work_pixels,
             "WORK_OUTPUTS": tile.work_outputs,
-            "BLOCKS": int(g.depth > BLOCK),
+            "LANES": 1 if g.group_inputs % 4 else 4,
+            "QUADS": int(g.group_outputs % 4 == 0),
+            "ALIGNED": int(not limits_of(device).shares_memory),
             "BLOCK": BLOCK,
+            "SPLIT": int(self._cut(g).parts > 1),
         }
 
     def launches(self, call: LayerCall, device: Device) -> Sequence[Launch]:
-        """Return one launch: a work-group for each tile of pixels × tile of outputs."""
+        """Return a work-group for each tile of pixels × tile of outputs × part, and what adds up the parts."""
         g = self.geometry(call)
-        tile = self._tile(g)
-        down, across = self._counts(g, tile)
-        arguments: tuple[Argument, ...] = (Input(), Weight(0), Weight(1), *result_buffers(call), *size_arguments(g))
-        return [Launch("product", (down * tile.workers, g.groups * across), (tile.workers, 1), arguments)]
+        tile, cut = self._tile(g), self._cut(g)
+        results = result_buffers(call) if cut.parts == 1 else (Workspace(), *result_buffers(call)[1:])
+        sizes = (cut.steps * tile.depth, *size_arguments(g))
+        size = (cut.down * tile.workers, g.groups * cut.across, cut.parts)
+        found = [Launch("product", size, (tile.workers, 1, 1), (Input(), Weight(0), Weight(1), *results, *sizes))]
+        if cut.parts > 1:
+            columns = -(-g.outputs // (4 if g.group_outputs % 4 == 0 else 1))
+            group = plane_group(limits_of(device), columns, pixels_of(g))
+            buffers = (Workspace(), Weight(1), *result_buffers(call))
+            numbers = (cut.parts, pixels_of(g), g.group_outputs, g.groups)
+            whole = (in_groups(columns, group[0]), in_groups(pixels_of(g), group[1]))
+            found.append(Launch("combine", whole, group, (*buffers, *numbers)))
+        return found
 
     def _text(self, g: ConvolutionGeometry) -> str:
-        default = TILES[0] if g.group_outputs >= 48 and pixels_of(g) >= 2048 else SMALL
-        return str(self.tuning.get("tile", default))
+        return str(self.tuning.get("tile") or best_tile(g))
 
     def _tile(self, g: ConvolutionGeometry) -> GemmTile:
         return gemm_tile(self._text(g))
 
-    def _counts(self, g: ConvolutionGeometry, tile: GemmTile) -> tuple[int, int]:
-        return -(-pixels_of(g) // tile.pixels), -(-g.group_outputs // tile.outputs)
+    def _cut(self, g: ConvolutionGeometry) -> Cut:
+        return cut_of(g, self._tile(g), int(self.tuning.get("parts", 0)))
+
+
+@functools.lru_cache(1024)
+def best_tile(g: ConvolutionGeometry) -> str:
+    """Return the tile that promises most where nothing was measured."""
+    return min(TILES, key=lambda text: cut_of(g, gemm_tile(text)).cost(g, gemm_tile(text)))
 
 
 class GemmConvolution(GemmKernel, ConvolutionKernel):

@@ -162,3 +162,16 @@ def in_groups(size: int, group: int) -> int:
 def flat_group(limits: Limits, most: int = 64) -> int:
     """Return how many work-items make a group where that hardly matters: a power of two that the device takes."""
     return 1 << (max(1, min(most, limits.work_group, limits.work_items[0])).bit_length() - 1)
+
+
+def plane_group(limits: Limits, columns: int, rows: int, most: int = 256) -> tuple[int, int]:
+    """Return a group for a plane of work-items whose columns lie side by side in memory.
+
+    Its width is the power of two, 8 at least where there are as many columns, that leaves the fewest without work.
+    """
+    whole = flat_group(limits, most)
+    widths = [1 << n for n in range(whole.bit_length()) if 1 << n <= 64]
+    some = [n for n in widths if n >= min(8, columns, whole)] or [whole]
+    width = min(some, key=lambda n: (in_groups(columns, n), -n))
+    height = min(whole // width, 1 << (max(1, rows) - 1).bit_length(), limits.work_items[1])
+    return width, height

@@ -10,7 +10,16 @@ from cnnrt.backend import Device
 from cnnrt.layer_call import LayerCall
 from cnnrt_backend_opencl.convolution import MOST_VALUES
 from cnnrt_backend_opencl.cost_model import pass_seconds
-from cnnrt_backend_opencl.kernel import Argument, Input, Launch, OpenCLKernel, Output, flat_group, in_groups
+from cnnrt_backend_opencl.kernel import (
+    Argument,
+    Input,
+    Launch,
+    OpenCLKernel,
+    Output,
+    flat_group,
+    in_groups,
+    plane_group,
+)
 from cnnrt_backend_opencl.limits import limits_of
 from cnnrt_backend_opencl.sources import Defines
 
@@ -49,7 +58,11 @@ class LocalNormalisation(OpenCLKernel):
         """Return the neighbourhood, and how the work is cut."""
         layer = cast("LRN", call.layer)
         lanes, block = self._cut(call, device)
-        return {"LANES": lanes, "BLOCK": block, "SIZE": layer.local_size, "QUARTERS": QUARTERS.get(layer.beta, 0)}
+        whole = int(call.inputs[0].shape[1] % lanes == 0)
+        quarters = QUARTERS.get(layer.beta, 0)
+        sizes: dict[str, Defines] = {"BLOCK": block, "SIZE": layer.local_size, "QUARTERS": quarters}
+        aligned = int(not limits_of(device).shares_memory)
+        return {**sizes, "LANES": lanes, "WHOLE": whole, "ALIGNED": aligned}
 
     def launches(self, call: LayerCall, device: Device) -> Sequence[Launch]:
         """Return one launch: blocks of channels, or channels, × pixels."""
@@ -61,9 +74,11 @@ class LocalNormalisation(OpenCLKernel):
         neighbours = layer.local_size if across else layer.local_size**2
         formula = (layer.alpha / neighbours, layer.k if across else 1.0, layer.beta)
         size = () if across else (height, width)
-        group = flat_group(limits_of(device), max(1, min(64, items)))
+        limits = limits_of(device)
+        group = (flat_group(limits, max(1, min(64, items))), 1) if limits.cpu else plane_group(limits, items, pixels)
         arguments: tuple[Argument, ...] = (Input(), Output(), *(float(n) for n in formula), pixels, channels, *size)
-        return [Launch("across" if across else "within", (in_groups(items, group), pixels), (group, 1), arguments)]
+        whole = (in_groups(items, group[0]), in_groups(pixels, group[1]))
+        return [Launch("across" if across else "within", whole, group, arguments)]
 
     def _cut(self, call: LayerCall, device: Device) -> tuple[int, int]:
         """Return the lanes of a vector, and the channels of a work-item, a multiple of them."""

@@ -13,6 +13,7 @@ from cnnrt_backend_opencl.convolution import MOST_VALUES
 from cnnrt_backend_opencl.cost_model import pass_seconds
 from cnnrt_backend_opencl.folding import folded_defines
 from cnnrt_backend_opencl.kernel import Argument, Input, Launch, OpenCLKernel, Output
+from cnnrt_backend_opencl.limits import limits_of
 from cnnrt_backend_opencl.sources import Defines
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ class WindowPooling(OpenCLKernel):
             "MEAN": int(layer.pool == "mean"),
             "COUNT_PADDING": int(layer.count_include_pad),
             "LANES": lanes_for(call.inputs[0].shape[1], device),
+            "ALIGNED": int(not limits_of(device).shares_memory),
         }
 
     def launches(self, call: LayerCall, device: Device) -> Sequence[Launch]:

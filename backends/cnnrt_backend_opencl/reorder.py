@@ -10,9 +10,12 @@ from cnnrt.layer_call import LayerCall
 from cnnrt.layouts import Reorder
 from cnnrt.tensor import PLAIN
 from cnnrt_backend_opencl.cost_model import pass_seconds
-from cnnrt_backend_opencl.kernel import CHANNELS_LAST, Input, Launch, OpenCLKernel, Output, in_groups
+from cnnrt_backend_opencl.kernel import CHANNELS_LAST, Input, Launch, OpenCLKernel, Output, flat_group, in_groups
 from cnnrt_backend_opencl.limits import limits_of
 from cnnrt_backend_opencl.sources import Defines
+
+FEW = 8
+"""Channels that a work-item walks through by itself."""
 
 
 class Transpose(OpenCLKernel):
@@ -46,8 +49,13 @@ class Transpose(OpenCLKernel):
         return {"TILE": self._tile(device)}
 
     def launches(self, call: LayerCall, device: Device) -> Sequence[Launch]:
-        """Return one launch: tiles of columns × tiles of rows × images."""
+        """Return one launch: tiles of columns × tiles of rows × images; with few channels, pixels × images."""
         images, channels, height, width = call.inputs[0].shape
+        if channels <= FEW:
+            group = flat_group(limits_of(device), 256)
+            numbers = (channels, height * width, int(call.inputs[0].layout == PLAIN))
+            whole = (in_groups(height * width, group), images)
+            return [Launch("walk", whole, (group, 1), (Input(), Output(), *numbers))]
         rows, columns = channels, height * width
         if call.inputs[0].layout == CHANNELS_LAST:
             rows, columns = columns, rows

@@ -3,7 +3,7 @@
 // MEAN: 1 for the mean, 0 for the maximum. A mean divides by the pixels of the window that are in the image, with
 // COUNT_PADDING by those that are in the image or its padding. A value that is not a number stays one.
 // A work-item computes `run` neighbouring output pixels of LANES channels, 1, 2, 4, 8 or 16, of which `channels` is a
-// multiple. FOLDED(v): what is applied to each result.
+// multiple. ALIGNED: 1 where images begin at a multiple of LANES floats. FOLDED(v): what is applied to each result.
 //
 // Images lie channels last.
 // Global size: channels / LANES (rounded up), runs of a row of outputs, rows of outputs of all images.
@@ -21,6 +21,10 @@
 #define FOLDED(v) (v)
 #endif
 
+#ifndef ALIGNED
+#define ALIGNED 0
+#endif
+
 #if LANES == 1
 #define FLOATS float
 #else
@@ -28,7 +32,11 @@
 #define JOIN(a, b) JOIN_(a, b)
 #define FLOATS JOIN(float, LANES)
 #endif
-typedef FLOATS UNALIGNED __attribute__((aligned(4))); // images may begin at any float of a buffer
+#if ALIGNED
+typedef FLOATS IN_MEMORY;
+#else
+typedef FLOATS IN_MEMORY __attribute__((aligned(4)));
+#endif
 
 static int within(int value, int least, int most) { return value < least ? least : value > most ? most : value; }
 
@@ -41,8 +49,8 @@ __kernel void windows(__global const float *restrict x, __global float *restrict
     if (vector >= vectors || row >= rows) return;
     const int start_row = row % out_height * stride_rows - top;
     const int first_row = within(start_row, 0, height), end_row = within(start_row + kernel_rows, 0, height);
-    __global const UNALIGNED *image =
-        (__global const UNALIGNED *)x + row / out_height * (height * width * vectors) + vector;
+    __global const IN_MEMORY *image =
+        (__global const IN_MEMORY *)x + row / out_height * (height * width * vectors) + vector;
     for (int i = 0; i < run; i++) {
         const int column = (int)get_global_id(1) * run + i;
         if (column >= out_width) return;
@@ -70,6 +78,6 @@ __kernel void windows(__global const float *restrict x, __global float *restrict
                 result = ((value > result) | (value != value)) ? value : result;
             }
 #endif
-        ((__global UNALIGNED *)y)[(row * out_width + column) * vectors + vector] = FOLDED(result);
+        ((__global IN_MEMORY *)y)[(row * out_width + column) * vectors + vector] = FOLDED(result);
     }
 }

@@ -22,3 +22,19 @@ void transpose(__global const float *restrict x, __global float *restrict y, int
     if (first_row + i < rows && first_column + j < columns)
         y[image + (size_t)(first_column + j) * rows + first_row + i] = tile[i][j];
 }
+
+// The same where one side is short: a work-item walks through it, and its neighbours are side by side along the other.
+// x: images × rows × columns where `apart`, else images × columns × rows; y the other way round.
+// Global size: columns (rounded up), images.
+__kernel void walk(__global const float *restrict x, __global float *restrict y, int rows, int columns, int apart) {
+    const int column = (int)get_global_id(0);
+    if (column >= columns) return;
+    const size_t image = get_global_id(1) * (size_t)rows * columns, beside = image + (size_t)column * rows;
+    for (int row = 0; row < rows; row++) {
+        const size_t across = image + (size_t)row * columns + column;
+        if (apart)
+            y[beside + row] = x[across];
+        else
+            y[across] = x[beside + row];
+    }
+}
