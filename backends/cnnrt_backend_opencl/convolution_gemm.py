@@ -27,28 +27,29 @@ from cnnrt_backend_opencl.limits import Limits, limits_of
 from cnnrt_backend_opencl.sources import Defines
 from cnnrt_layers.convolution_geometry import ConvolutionGeometry, convolution_geometry
 
-TILES = (
-    "128x128x16/8x8",
-    "128x64x16/8x4",
-    "64x64x16/8x4",
-    "64x64x16/4x4",
-    "128x96x16/8x8",
-    "64x128x16/8x8",
-    "32x64x16/4x4",
-    "16x128x16/8x4",
-)
-"""Pixels x outputs x depth of a work-group's tile / pixels x outputs of a work-item."""
-GROUPS = 512
-"""Work-groups that keep a large device busy; fewer, and the depth is cut in parts."""
+TILES = {
+    "128x64x16/8x4": 1.0,
+    "64x64x16/8x4": 1.0,
+    "128x128x16/8x8": 1.0,
+    "64x64x16/4x4": 0.87,
+    "128x96x16/8x8": 0.75,
+    "32x64x16/4x4": 0.7,
+    "16x128x16/8x4": 0.8,
+}
+"""Pixels x outputs x depth of a work-group's tile / pixels x outputs of a work-item; how fast each was on an H200."""
+PARTS = (1, 2, 3, 4, 6, 8, 12, 16, 32)
 LEAST_PART = 128
 """Products that are worth a part of their own."""
-PARTS = (1, 2, 3, 4, 6, 8, 12, 16, 32)
+UNITS = 128
+"""Of a large device, about: what is chosen for it is no worse for smaller ones."""
+LATENCY = 100_000
+"""Products that a unit could do while the inputs of a step are on their way: what a step takes at least."""
+COMBINED = (600_000, 0.16)
+"""What adding up the parts costs, as if it were products of a unit: at all, and for each value."""
 BLOCK = 512
 """Products that are summed up in one go."""
 LOST_UNITS = 0.5
 """Share of its speed that a device reaches by this kernel."""
-LOADS = 24
-"""What a step costs a work-item beside its products, as if they were products."""
 
 
 @attrs.frozen
@@ -93,23 +94,34 @@ class Cut:
     parts: int
     steps: int
 
-    def cost(self, g: ConvolutionGeometry, tile: GemmTile) -> float:
-        """Return what the busiest of many units does, in products: to compare tiles by."""
+    def cost(self, g: ConvolutionGeometry, text: str) -> float:
+        """Return what each of many units does, in products: to compare tiles and parts by."""
+        tile = gemm_tile(text)
         groups = self.down * self.across * self.parts * g.groups
-        rounds = max(1.0, groups * tile.workers / (GROUPS * 128))
-        step = tile.depth * (tile.work_pixels * tile.work_outputs + LOADS)
-        # What a work-item holds is little beside what a unit does at a time: fewer workers take as long.
-        return rounds * self.steps * step + 4 * self.parts * pixels_of(g) * g.outputs / (GROUPS * 128)
+        rounds = max(1.0, groups / UNITS + 0.5)
+        step = max(rounds * tile.pixels * tile.outputs * tile.depth / TILES.get(text, 1.0), LATENCY)
+        once, each = COMBINED
+        return self.steps * step + (once + each * self.parts * pixels_of(g) * g.outputs if self.parts > 1 else 0.0)
 
 
-def cut_of(g: ConvolutionGeometry, tile: GemmTile, parts: int = 0) -> Cut:
-    """Return how a product is cut into tiles, and its depth into so many parts; 0: so that there are enough groups."""
-    down, across = -(-pixels_of(g) // tile.pixels), -(-g.group_outputs // tile.outputs)
-    if not parts:
-        wanted = GROUPS // max(1, down * across * g.groups)
-        parts = max(n for n in PARTS if n == 1 or (n <= wanted and n * LEAST_PART <= g.depth))
-    steps = -(-g.depth // (tile.depth * parts))
-    return Cut(down, across, -(-g.depth // (steps * tile.depth)), steps)
+def cut_in(g: ConvolutionGeometry, tile: GemmTile, parts: int) -> Cut:
+    """Return how a product is cut into tiles, and its depth into so many parts, or a few less."""
+    steps = max(1, -(-g.depth // (tile.depth * parts)))
+    parts = max(1, -(-g.depth // (steps * tile.depth)))
+    return Cut(-(-pixels_of(g) // tile.pixels), -(-g.group_outputs // tile.outputs), parts, steps)
+
+
+@functools.lru_cache(4096)
+def best_cut(g: ConvolutionGeometry, text: str) -> Cut:
+    """Return the parts that promise most for a tile."""
+    cuts = [cut_in(g, gemm_tile(text), n) for n in PARTS if n == 1 or n * LEAST_PART <= g.depth]
+    return min(cuts, key=lambda cut: cut.cost(g, text))
+
+
+@functools.lru_cache(4096)
+def best_tile(g: ConvolutionGeometry) -> str:
+    """Return the tile that promises most where nothing was measured."""
+    return min(TILES, key=lambda text: best_cut(g, text).cost(g, text))
 
 
 class GemmKernel(OpenCLKernel):
@@ -148,7 +160,7 @@ class GemmKernel(OpenCLKernel):
         return {"tile": self._text(g), "parts": self._cut(g).parts}
 
     def tunables(self, call: LayerCall, device: Device) -> Sequence[Tunable]:
-        """Return the tiles that the device takes, and parts: 0 is as many as keep a large device busy."""
+        """Return the tiles that the device takes, and parts: 0 is as many as promise most."""
         limits = limits_of(device)
         tiles = tuple(text for text in TILES if gemm_tile(text).fits(limits))
         return Tunable("tile", tiles), Tunable("parts", (0, 1, 4))
@@ -226,13 +238,8 @@ class GemmKernel(OpenCLKernel):
         return gemm_tile(self._text(g))
 
     def _cut(self, g: ConvolutionGeometry) -> Cut:
-        return cut_of(g, self._tile(g), int(self.tuning.get("parts", 0)))
-
-
-@functools.lru_cache(1024)
-def best_tile(g: ConvolutionGeometry) -> str:
-    """Return the tile that promises most where nothing was measured."""
-    return min(TILES, key=lambda text: cut_of(g, gemm_tile(text)).cost(g, gemm_tile(text)))
+        parts = int(self.tuning.get("parts", 0))
+        return cut_in(g, self._tile(g), parts) if parts else best_cut(g, self._text(g))
 
 
 class GemmConvolution(GemmKernel, ConvolutionKernel):
