@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import attrs
 import numpy as np
 
-from cnnrt.backend import Backend, BufferSpec, Device, Kernel, Packed, Runnable, Segment, Step, WeightPiece
+from cnnrt.backend import Backend, BufferSpec, Device, Kernel, Packed, Runnable, Segment, Step, StepTimer, WeightPiece
 from cnnrt.layer import Array, Shape
 from cnnrt.layer_call import LayerCall
 from cnnrt.layouts import extent_bytes, logical_view, physical_shape, place_array
@@ -46,17 +46,18 @@ class Resident:
 class KernelTrial:
     """A compiled call: its types in the kernel's layouts, its inputs, what runs it, and the scratch memory to give it.
 
-    Backends with memory of their own are given none.
+    Backends with memory of their own are given none. `apart`: it runs on such a device, whose clock tells its time.
     """
 
     call: LayerCall
     inputs: tuple[Array, ...]
     runnable: Runnable
     workspace: TensorType
+    apart: bool = False
 
-    def run(self, outputs: Sequence[Array], workspace: Array) -> None:
+    def run(self, outputs: Sequence[Array], workspace: Array, timer: StepTimer | None = None) -> None:
         """Compute the call into the outputs, which lie in the kernel's layouts."""
-        self.runnable.run([*self.inputs, *outputs, workspace])
+        self.runnable.run([*self.inputs, *outputs, workspace], timer)
 
     def buffers(self) -> tuple[list[Array], Array]:
         """Return fresh outputs and a workspace, all NaN, each beginning on a cache line."""
@@ -100,7 +101,7 @@ def make_trial(
     specs = [*(BufferSpec(t, None) for t in tensors), BufferSpec(workspace, 0, private)]
     runnable = backend.compile(Segment(0, device, (step,)), specs, threads)
     own = tuple(in_layout(x, t) for x, t in zip(inputs, placed.inputs, strict=True))
-    return KernelTrial(placed, own, runnable, TensorType((0,), "uint8") if private else workspace)
+    return KernelTrial(placed, own, runnable, TensorType((0,), "uint8") if private else workspace, private)
 
 
 def trial_bytes(kernel: Kernel, call: LayerCall) -> int:

@@ -90,9 +90,10 @@ class Driver:
         return self._cl.Context([device])
 
     @translated("clCreateCommandQueue")
-    def queue(self, context: Handle, device: Handle) -> Handle:
-        """Return a queue that works in order."""
-        return self._cl.CommandQueue(context, device)
+    def queue(self, context: Handle, device: Handle, *, timed: bool = False) -> Handle:
+        """Return a queue that works in order; `timed`: the device notes when it begins and ends what is in it."""
+        properties = self._cl.command_queue_properties.PROFILING_ENABLE if timed else 0
+        return self._cl.CommandQueue(context, device, properties)
 
     def build(self, context: Handle, device: Handle, source: str, options: str) -> Handle:
         """Return a program compiled from source. Raises BuildFailure with the compiler's log."""
@@ -160,6 +161,11 @@ class Driver:
     ) -> Handle:
         """Have a kernel run after all that was put into the queue before; return its event."""
         return self._cl.enqueue_nd_range_kernel(queue, kernel, global_size, local_size)
+
+    @translated("clGetEventProfilingInfo")
+    def times(self, event: Handle) -> tuple[float, float]:
+        """Return when a launch of a timed queue began and ended, in seconds of the device's clock."""
+        return event.profile.start * 1e-9, event.profile.end * 1e-9
 
     @translated("clEnqueueMapBuffer")
     def mapped(self, queue: Handle, buffer: Handle, array: Array, *, writing: bool = False) -> Array:

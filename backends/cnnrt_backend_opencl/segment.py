@@ -48,9 +48,13 @@ class _Bound:
 
 @attrs.define
 class _Call:
-    """What one call at a time uses: a queue, an arena, kernels whose arguments point into it, and ways in and out."""
+    """What one call at a time uses: a queue, an arena, kernels whose arguments point into it, and ways in and out.
+
+    `timed`: its queue tells when the device did what; telling costs a little.
+    """
 
     queue: Handle
+    timed: bool
     steps: tuple[_Bound, ...]
     outside: tuple[Outside, ...]
     arena: Arena
@@ -83,17 +87,15 @@ class OpenCLSegment:
         self._arena_bytes = _arena_bytes(segment.steps, buffers)
 
     def run(self, frame: Frame, timer: StepTimer | None = None) -> None:
-        """Compute every step; returns when the outputs are there. With a timer, each step is waited for.
+        """Compute every step; returns when the outputs are there.
 
+        A timer is told by the device's own clock how long each step took, from the end of the one before.
         Raises DeviceMemoryError (a MemoryError) and DeviceLostError; other failures name the layer and the kernel, but
         for ParameterFileError, which names its file.
         """
         self._session.check()
         try:
-            try:
-                call = self._spare.pop()
-            except IndexError:
-                call = self._new_call()
+            call = self._take_call(timer is not None)
             self._run(call, frame, timer)
         except DeviceLostError as error:
             self._on_loss(self._session, error)
@@ -104,22 +106,20 @@ class OpenCLSegment:
     def _run(self, call: _Call, frame: Frame, timer: StepTimer | None) -> None:
         driver, queue = self._session.driver, call.queue
         step = None
+        done: list[tuple[Step, list[Handle], float]] = []
         try:
             at = {way.slot: way.enter(queue, frame[way.slot]) for way in call.outside}
             for bound in call.steps:
                 step = bound.compiled.step
-                started = time.perf_counter() if timer else 0.0
-                loading = 0.0
                 if step.weights.resident:
-                    self._launch(queue, bound, at)
+                    done.append((step, self._launch(queue, bound, at), 0.0))
                 else:
-                    loading = self._launch_in_pieces(call, bound, at)
-                if timer:
-                    driver.finish(queue)
-                    timer.record(step.layer_name, time.perf_counter() - started - loading, loading)
+                    done.append((step, *self._launch_in_pieces(call, bound, at)))
             for way in call.outside:
                 way.leave(queue, frame[way.slot])
             driver.finish(queue)
+            if timer:
+                self._tell(timer, done)
         except BaseException as error:
             with contextlib.suppress(CnnrtError):
                 driver.finish(queue)  # nothing may go on reading or writing memory that is given back now
@@ -132,39 +132,62 @@ class OpenCLSegment:
             for way in call.outside:
                 way.forget()
 
-    def _launch(self, queue: Handle, bound: _Bound, at: Mapping[int, Handle], weights: Sequence[Handle] = ()) -> Handle:
-        """Put a step's launches into the queue and return the last one's event."""
+    def _tell(self, timer: StepTimer, done: Sequence[tuple[Step, list[Handle], float]]) -> None:
+        before = None
+        for step, events, loading in done:
+            seconds = 0.0
+            if events:
+                begun, _ = self._session.driver.times(events[0])
+                _, ended = self._session.driver.times(events[-1])
+                seconds = max(0.0, ended - (begun if before is None else before) - loading)
+                before = ended
+            timer.record(step.layer_name, seconds, loading)
+
+    def _launch(
+        self, queue: Handle, bound: _Bound, at: Mapping[int, Handle], weights: Sequence[Handle] = ()
+    ) -> list[Handle]:
+        """Put a step's launches into the queue and return their events."""
         driver = self._session.driver
-        event = None
+        events = []
         for b in bound.launches:
             for index, slot in b.outside:
                 driver.set_argument(b.kernel, index, at[slot])
             for index, number in b.weights:
                 driver.set_argument(b.kernel, index, weights[number])
-            event = driver.launch(queue, b.kernel, b.launch.global_size, b.launch.local_size)
-        return event
+            events.append(driver.launch(queue, b.kernel, b.launch.global_size, b.launch.local_size))
+        return events
 
-    def _launch_in_pieces(self, call: _Call, bound: _Bound, at: Mapping[int, Handle]) -> float:
-        """Launch a step as its weights come, and return the seconds that this waited for them to be read."""
+    def _launch_in_pieces(self, call: _Call, bound: _Bound, at: Mapping[int, Handle]) -> tuple[list[Handle], float]:
+        """Launch a step as its weights come; return events, and the seconds that this waited for them to be read."""
         step = bound.compiled.step
         waited = 0.0
+        all_events: list[Handle] = []
         asked = time.perf_counter()
         for piece in step.weights.pieces():
             waited += time.perf_counter() - asked
             slices = _arrays_of_slices(piece, bound.columns is not None)
             buffers = iter(call.passage.enter([array for arrays in slices for array in arrays]))
-            event = None
+            events: list[Handle] = []
             for number, arrays in enumerate(slices, piece.first):
-                event = self._launch(call.queue, bound, at, [next(buffers) for _ in arrays]) or event
+                events += self._launch(call.queue, bound, at, [next(buffers) for _ in arrays])
                 if bound.columns is not None:
-                    event = bound.columns.put(call.queue, at, number)
+                    events.append(bound.columns.put(call.queue, at, number))
             self._session.driver.flush(call.queue)
-            if event is not None:
-                call.passage.leave(event)
+            if events:
+                call.passage.leave(events[-1])
+            all_events += events
             asked = time.perf_counter()
-        return waited
+        return all_events, waited
 
-    def _new_call(self) -> _Call:
+    def _take_call(self, timed: bool) -> _Call:
+        """Return what an earlier call used, if its queue is of that kind, else something new in its place."""
+        try:
+            call = self._spare.pop()
+        except IndexError:
+            return self._new_call(timed)
+        return call if call.timed == timed else self._new_call(timed)
+
+    def _new_call(self, timed: bool) -> _Call:
         session = self._session
         arena = Arena(session, self._arena_bytes)
         steps = tuple(self._bound(compiled, arena) for compiled in self._steps)
@@ -172,7 +195,7 @@ class OpenCLSegment:
             transfer_for(session, slot, self._specs[slot].type.nbytes, slot in self._read, slot in self._written)
             for slot in sorted(self._read | self._written)
         )
-        return _Call(session.queue(), steps, outside, arena, weight_passage(session))
+        return _Call(session.queue(timed=timed), timed, steps, outside, arena, weight_passage(session))
 
     def _bound(self, compiled: _Compiled, arena: Arena) -> _Bound:
         session, step = self._session, compiled.step

@@ -73,9 +73,9 @@ class Session:
         if back[0] != there[0]:
             raise DeviceLostError(f"{self.device.title}: what is written to it does not come back")
 
-    def queue(self) -> Handle:
-        """Return a new queue that works in order."""
-        return self.driver.queue(self.context, self._handle)
+    def queue(self, *, timed: bool = False) -> Handle:
+        """Return a new queue that works in order; `timed`: the device notes when it does what is in it."""
+        return self.driver.queue(self.context, self._handle, timed=timed)
 
     def program(self, source: str, defines: Mapping[str, Defines]) -> Handle:
         """Return a source text built with these definitions: known, kept, or compiled now.

@@ -25,11 +25,12 @@ from cnnrt.layer_call import LayerCall
 from cnnrt.passes.split_batch import JoinItems
 from cnnrt.placement import Competition
 from cnnrt.plugins import PluginHost
+from cnnrt.profile import Profile
 from cnnrt.reorder_pass import reorder_seconds
 from cnnrt.tensor import PLAIN, TensorType
 from cnnrt.tuning.key import batch_of, in_bucket, measurement_key
 from cnnrt.tuning.knowledge import Knowledge
-from cnnrt.tuning.measurement import Timing, time_in_turns, winner_of
+from cnnrt.tuning.measurement import Run, Timing, time_in_turns, winner_of
 from cnnrt.tuning.record import Record, Timed
 from cnnrt.tuning.turn import turn
 
@@ -263,9 +264,16 @@ def _variants(call: LayerCall, c: Candidate) -> list[Candidate]:
     return variants
 
 
-def _runner(trial: KernelTrial) -> Callable[[], None]:
+def _runner(trial: KernelTrial) -> Run:
+    """Return what computes a call once; on a device apart, by its own clock: transfers are the plan's affair."""
     outputs, workspace = trial.buffers()
-    return lambda: trial.run(outputs, workspace)
+
+    def by_its_clock() -> float:
+        profile = Profile()
+        trial.run(outputs, workspace, profile)
+        return sum(layer.run_seconds for layer in profile.layers)
+
+    return by_its_clock if trial.apart else lambda: trial.run(outputs, workspace)
 
 
 def _joins(

@@ -90,8 +90,8 @@ class PosingDriver(Driver):
     def context(self, device: Handle) -> Handle:
         return super().context(device.real)
 
-    def queue(self, context: Handle, device: Handle) -> Handle:
-        return super().queue(context, device.real)
+    def queue(self, context: Handle, device: Handle, *, timed: bool = False) -> Handle:
+        return super().queue(context, device.real, timed=timed)
 
     def build(self, context: Handle, device: Handle, source: str, options: str) -> Handle:
         return super().build(context, device.real, source, options)
@@ -166,7 +166,7 @@ class StubDriver(Driver):
     def context(self, device: Handle) -> Handle:
         return Thing(self.alive, "context")
 
-    def queue(self, context: Handle, device: Handle) -> Handle:
+    def queue(self, context: Handle, device: Handle, *, timed: bool = False) -> Handle:
         return Thing(self.alive, "queue", context=context)
 
     def build(self, context: Handle, device: Handle, source: str, options: str) -> Handle:
