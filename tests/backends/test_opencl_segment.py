@@ -150,6 +150,14 @@ def test_a_profile_has_a_time_for_each_step_and_changes_no_result(netfile: Path,
     assert np.array_equal(net.compute(x), expected)
 
 
+def test_a_profile_is_timed_by_the_device(netfile: Path, host: PluginHost) -> None:
+    """So that the host's waiting, and values on their way in and out, are in no layer's time."""
+    net, x = opencl(netfile, host), images(64, 3, 12, 12)
+    net.compute(x)
+    profile = net.profile(x)
+    assert 0 < sum(t.run_seconds for t in profile.layers) < profile.seconds
+
+
 def test_a_kernel_of_another_kind_is_refused_by_name(netfile: Path) -> None:
     class Stranger(HostKernel):
         layer, backend, name = "ReLU", "opencl", "stranger"
