@@ -64,12 +64,12 @@ class OpenCLBackend(Backend):
         return [d for d in self.devices() if not d.problem and not limits_of(d).cpu]
 
     def compile(self, segment: Segment, buffers: Sequence[BufferSpec], threads: int | None) -> OpenCLSegment:
-        """Return the segment with all programs built. `threads` is the driver's affair."""
+        """Return the segment with all programs built. `threads`: those that copy; others are the driver's affair."""
         from cnnrt_backend_opencl.segment import OpenCLSegment  # here: devices are asked for by all, this by few
 
         session = self.session(segment.device)
         try:
-            return OpenCLSegment(segment, buffers, session, self._lost)
+            return OpenCLSegment(segment, buffers, session, self._lost, threads)
         except DeviceLostError as error:
             self._lost(session, error)
             raise

@@ -20,6 +20,7 @@ from cnnrt.layer_call import LayerCall
 from cnnrt_backend_opencl.binding import Arena, BoundLaunch, bind_launches, root_slot, value_buffer
 from cnnrt_backend_opencl.device_weights import DeviceWeights
 from cnnrt_backend_opencl.driver import Handle
+from cnnrt_backend_opencl.host_copies import HostCopies
 from cnnrt_backend_opencl.kernel import Launch, OpenCLKernel
 from cnnrt_backend_opencl.session import Session
 from cnnrt_backend_opencl.slice_columns import SliceColumns
@@ -73,11 +74,13 @@ class OpenCLSegment:
         buffers: Sequence[BufferSpec],
         session: Session,
         on_loss: Callable[[Session, DeviceLostError], None],
+        threads: int | None = None,
     ) -> None:
         """Build every program; CnnrtError names the layer and kernel where that fails, with the compiler's log.
 
-        `on_loss` is told before DeviceLostError is raised.
+        `on_loss` is told before DeviceLostError is raised. `threads`: the most that copy between arrays of the host.
         """
+        self._copies = HostCopies(threads)
         self._on_loss = on_loss
         self._session = session
         self._specs = buffers
@@ -192,7 +195,9 @@ class OpenCLSegment:
         arena = Arena(session, self._arena_bytes)
         steps = tuple(self._bound(compiled, arena) for compiled in self._steps)
         outside = tuple(
-            transfer_for(session, slot, self._specs[slot].type.nbytes, slot in self._read, slot in self._written)
+            transfer_for(
+                session, slot, self._specs[slot].type.nbytes, slot in self._read, slot in self._written, self._copies
+            )
             for slot in sorted(self._read | self._written)
         )
         return _Call(session.queue(timed=timed), timed, steps, outside, arena, weight_passage(session))

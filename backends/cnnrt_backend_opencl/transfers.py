@@ -12,6 +12,7 @@ import numpy as np
 
 from cnnrt.layer import Array
 from cnnrt_backend_opencl.driver import BOTH, READ, Handle
+from cnnrt_backend_opencl.host_copies import HostCopies
 from cnnrt_backend_opencl.session import Session
 
 PIECE = 4 << 20
@@ -63,8 +64,9 @@ class InPlace:
 class Staged:
     """The array's bytes are copied to a buffer of the device and back, by pinned memory."""
 
-    def __init__(self, session: Session, slot: int, nbytes: int, read: bool, written: bool) -> None:
+    def __init__(self, session: Session, slot: int, nbytes: int, read: bool, written: bool, copies: HostCopies) -> None:
         self.slot = slot
+        self._copies = copies
         self._session = session
         self._read, self._written = read, written
         access = BOTH if written else READ
@@ -83,7 +85,7 @@ class Staged:
                 if events[number % 2] is not None:
                     driver.wait(events[number % 2])
                 block = pinned[: min(self._piece, source.size - first)]
-                block[...] = source[first : first + block.size]
+                self._copies.copy(block, source[first : first + block.size])
                 events[number % 2] = driver.write(queue, self._buffer, block, first, wait=False)
                 driver.flush(queue)
         return self._buffer
@@ -107,7 +109,7 @@ class Staged:
             if number:
                 event, block, first = events[number - 1]
                 driver.wait(event)
-                target[first : first + block.size] = block
+                self._copies.copy(target[first : first + block.size], block)
 
     def forget(self) -> None:
         """Nothing of the caller's is held."""
@@ -124,8 +126,8 @@ class Staged:
         return self._pinned
 
 
-def transfer_for(session: Session, slot: int, nbytes: int, read: bool, written: bool) -> Outside:
+def transfer_for(session: Session, slot: int, nbytes: int, read: bool, written: bool, copies: HostCopies) -> Outside:
     """Return the way of a slot on a session's device: whether steps read what is in the array, and write it."""
     if session.device.limits.shares_memory:
         return InPlace(session, slot, written)
-    return Staged(session, slot, nbytes, read, written)
+    return Staged(session, slot, nbytes, read, written, copies)
