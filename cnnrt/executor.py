@@ -26,7 +26,8 @@ class Prepared:
     """Runnable segments with the frames that they work on, one for each call that may run at a time.
 
     `runnables` come with the number of parts in which their segment goes through a batch. `order`: the pieces of
-    weights that are read for each call; `resident`: those that stay.
+    weights that are read for each call; `resident`: those that stay. `on_devices`: some values lie in the memory of a
+    device.
     """
 
     def __init__(
@@ -40,6 +41,7 @@ class Prepared:
     ) -> None:
         self.plan = plan
         self.resident = resident
+        self.on_devices = any(spec.private for spec in buffers.specs)
         self._order = tuple(order)
         grouped = itertools.groupby(runnables, key=lambda r: r[0])
         self._groups = [(parts, tuple(runnable for _, runnable in group)) for parts, group in grouped]

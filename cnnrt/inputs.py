@@ -1,4 +1,4 @@
-"""What is handed to `compute`: checked for name, shape, dtype and finiteness before anything runs."""
+"""What is handed to `compute`: checked for name, shape and dtype before anything runs."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ class Batch:
 def check_inputs(expected: Sequence[GraphInput], images: Any) -> Batch:
     """Return `images` (an array, or a dict of arrays by input name) as a batch.
 
-    Each array is float32 and finite; it has the dimensions of one item, (C, H, W) where the NetFile states no
-    shape, or one more in front. The number of channels must be the one stated; rows and columns may differ,
-    as far as the layers can take them. Raises InputError that says what was expected and what came.
+    Each array is float32 (`FiniteInputs` looks at the values); it has the dimensions of one item, (C, H, W) where the
+    NetFile states no shape, or one more in front. The number of channels must be the one stated; rows and columns may
+    differ, as far as the layers can take them. Raises InputError that says what was expected and what came.
     """
     if isinstance(images, Mapping):
         given = dict(images)
@@ -115,7 +115,6 @@ def _check_array(graph_input: GraphInput, array: Any) -> tuple[Array, bool]:
             f"input {name!r}: {shape_text(batch.shape)} does not lie in memory in order, and there is none for a copy "
             f"of {4 * batch.size:,} bytes; hand in a smaller batch"
         ) from None
-    _check_finite(name, batch)
     return batch, single
 
 
@@ -137,20 +136,6 @@ def _check_shape(graph_input: GraphInput, shape: Any) -> Shape:
             f"takes, got {shape_text(result)}"
         )
     return result
-
-
-def _check_finite(name: str, array: Array) -> None:
-    # One pass without a temporary; only a sum that is not finite is worth a closer look.
-    with np.errstate(over="ignore", invalid="ignore"):
-        suspicious = array.size and not np.isfinite(array.sum())
-    if suspicious:
-        wrong = ~np.isfinite(array)
-        if wrong.any():
-            first = np.unravel_index(int(np.argmax(wrong)), array.shape)
-            raise InputError(
-                f"input {name!r}: {int(wrong.sum())} of {array.size} values are NaN or infinite, "
-                f"the first at {tuple(int(i) for i in first)}"
-            )
 
 
 def _wanted(graph_input: GraphInput) -> str:

@@ -21,6 +21,7 @@ from cnnrt.arguments import names_from
 from cnnrt.caller_warning import warn_caller
 from cnnrt.errors import CnnrtError, DeviceLostError, DeviceMemoryError, DeviceWarning, InputError
 from cnnrt.executor import Prepared
+from cnnrt.finite_inputs import FiniteInputs
 from cnnrt.graph import Graph, GraphInput
 from cnnrt.graph_builder import build_graph
 from cnnrt.inputs import check_inputs, check_shapes
@@ -129,6 +130,7 @@ class Net:
         self._prepared: OrderedDict[Any, Prepared] = OrderedDict()
         self._needed: dict[tuple[str, ...], Sequence[GraphInput]] = {}
         self._halved: set[Any] = set()
+        self._host_waits = False  # for a device, while the network runs
         self._last: Prepared | None = None
         self._closed = False
         self.after_fork()
@@ -248,7 +250,8 @@ class Net:
         names = None if outputs is None else names_from("outputs", outputs)
         wanted = self._wanted(names)
         batch = check_inputs(self._needed_inputs(wanted), images)
-        computed = self._recovering(lambda: self._computed(batch.arrays, wanted, profile))
+        with FiniteInputs(batch.arrays, meanwhile=self._host_waits):
+            computed = self._recovering(lambda: self._computed(batch.arrays, wanted, profile))
         # A value without a batch dimension (the accuracy over the batch) is one value however it was asked for.
         results = [r.reshape(r.shape[1:]) if batch.single and r.shape[:1] == (1,) else r for r in computed]
         if names is None:
@@ -264,6 +267,7 @@ class Net:
             if key in self._halved:
                 raise DeviceMemoryError("it was not enough before")
             prepared = self._prepare(shapes, wanted)
+            self._host_waits = prepared.on_devices and self.settings.threads != 1
             started = time.perf_counter()
             computed = prepared.run(list(arrays.values()), profile)
         except DeviceMemoryError as error:

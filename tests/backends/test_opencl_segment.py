@@ -15,7 +15,7 @@ pytest.importorskip("pyopencl", reason="the OpenCL backend needs pyopencl")
 
 from cnnrt import Net
 from cnnrt.backend import HostFunction, HostKernel
-from cnnrt.errors import CnnrtError, KernelWarning
+from cnnrt.errors import CnnrtError, InputError, KernelWarning
 from cnnrt.layer_call import LayerCall
 from cnnrt.plugins import PluginHost
 from cnnrt_backend_opencl import transfers
@@ -125,6 +125,15 @@ def test_arrays_that_begin_anywhere_are_taken(netfile: Path, host: PluginHost) -
     x = raw[4:-4].view(np.float32).reshape(2, 3, 12, 12)
     x[...] = images(*x.shape)
     np.testing.assert_array_equal(opencl(netfile, host).compute(x), opencl(netfile, host).compute(x.copy()))
+
+
+def test_values_that_are_no_numbers_are_found_while_the_device_computes(netfile: Path, host: PluginHost) -> None:
+    x = images(1024, 3, 12, 12)
+    net = opencl(netfile, host)
+    net.compute(x)  # from now on the Net knows that a device works for it
+    x[900, 2, 3, 4] = np.nan
+    with pytest.raises(InputError, match=r"the first at \(900, 2, 3, 4\)"):
+        net.compute(x)
 
 
 def test_weights_that_do_not_stay_are_uploaded_for_each_call(
