@@ -11,7 +11,7 @@ BIN    := $(VENV)/bin
 # How long `make fuzz` runs, all readers together.
 SECONDS ?= 60
 
-.PHONY: help demo test lint fuzz oclgrind format docs clean
+.PHONY: help demo test lint fuzz oclgrind intel format docs clean
 
 help: ## what can be made
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -33,6 +33,9 @@ fuzz: $(VENV)/.run ## hostile files for every reader, for SECONDS=60
 
 oclgrind: $(VENV)/.test ## every OpenCL kernel with all its tunables, on a device that watches memory
 	PYTHONPATH=tests $(BIN)/python -m opencl_suite.under_oclgrind $(OCLGRIND_ARGS)
+
+intel: $(VENV)/.intel ## the OpenCL backend on Intel's runtime for processors: 0.8 GB, under Intel's own licence
+	CNNRT_OPENCL=intel $(BIN)/python -m pytest tests/backends/test_opencl_intel.py $(PYTEST_ARGS)
 
 format: $(VENV)/.lint ## put the code in its standard form
 	$(BIN)/ruff check --fix .
@@ -60,4 +63,8 @@ $(VENV)/.test: pyproject.toml | $(BIN)/python
 
 $(VENV)/.lint: pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[test,lint]'
+	@touch $@
+
+$(VENV)/.intel: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[test,intel-runtime]'
 	@touch $@
