@@ -19,7 +19,7 @@ from cnnrt.buffers import ALIGNMENT, Buffers, View
 from cnnrt.layer import Array, Shape
 from cnnrt.layouts import physical_shape, place_array, strides
 from cnnrt.plan import Plan
-from cnnrt.weight_stream import PieceToRead, ring_buffer, streaming
+from cnnrt.weight_stream import PieceToRead, byte_buffer, streaming
 
 
 class Prepared:
@@ -97,7 +97,7 @@ class Prepared:
     def _make_memory(self) -> tuple[Frame, Array]:
         """Allocate what a call works on: a frame, and the ring through which weights pass."""
         frame = make_frame(self._buffers.specs, self._buffers.arena_bytes)
-        return frame, ring_buffer(self.plan.memory.stream_buffers)
+        return frame, byte_buffer(self.plan.memory.stream_buffers)
 
     def _run(self, frame: Frame, timer: StepTimer | None) -> None:
         for parts, runnables in self._groups:

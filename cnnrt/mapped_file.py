@@ -1,4 +1,4 @@
-"""Numbers of a mapped file: copied out, and their pages let go of.
+"""Numbers of a mapped file: copied out, or looked at in place, and their pages let go of.
 
 A page of a mapped file counts as the process's own memory from when it is looked at until it is let go of, though the
 system keeps it in its cache either way. A conversion that walks through a model's file would seem to hold all of it.
@@ -7,12 +7,33 @@ system keeps it in its cache either way. A conversion that walks through a model
 from __future__ import annotations
 
 import mmap
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+HUGE_PAGE = 2 << 20
+"""Bytes of the pages in which a file may be mapped. Where the processor's are larger, they are not asked for."""
+_HUGE_PAGES = Path("/sys/kernel/mm/transparent_hugepage/hpage_pmd_size")
 _BLOCK = 1 << 22
+
+
+def map_to_read(descriptor: int) -> memoryview:
+    """Return a file as a map that can only be read, in huge pages where the system has such. Raises OSError.
+
+    They save more than the looking-up: in pages of 4 KiB, what a kernel fetches ahead of its use is not there yet, and
+    is not fetched. Whatever reads the file first decides: its pages in the system's cache stay as they came.
+    """
+    try:
+        file = mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ)
+    except ValueError as error:
+        raise OSError(str(error)) from error  # an empty file
+    with suppress(OSError, ValueError):
+        if hasattr(mmap, "MADV_HUGEPAGE") and int(_HUGE_PAGES.read_bytes()) == HUGE_PAGE:
+            file.madvise(mmap.MADV_HUGEPAGE)
+    return memoryview(file)
 
 
 def read_mapped(file: memoryview, dtype: DTypeLike, count: int, start: int) -> NDArray[Any]:
@@ -29,9 +50,9 @@ def read_mapped(file: memoryview, dtype: DTypeLike, count: int, start: int) -> N
     return values
 
 
-def let_go(file: memoryview, start: int, end: int) -> None:
+def let_go(file: memoryview, start: int, end: int, page: int = mmap.PAGESIZE) -> None:
     """Let go of the pages between two offsets; nothing happens where `file` is no mapped file."""
     if isinstance(file.obj, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
-        first, last = start // mmap.PAGESIZE, -(-end // mmap.PAGESIZE)  # what is still needed is looked up again
-        if first < last:
-            file.obj.madvise(mmap.MADV_DONTNEED, first * mmap.PAGESIZE, (last - first) * mmap.PAGESIZE)
+        first, last = start // page * page, min(-(-end // page) * page, file.nbytes)
+        if first < last:  # what is still needed is looked up again
+            file.obj.madvise(mmap.MADV_DONTNEED, first, last - first)

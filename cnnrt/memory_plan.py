@@ -26,13 +26,14 @@ class MemoryPlan:
     - `arena`: activations and workspaces, shared over time; `arenas` of them for concurrent calls.
     - `device`: the same in memory of the backends' own, which on some devices is a part of the machine's.
     - `resident`: packed weights that stay; `streamed`: all packed weights that are read for each call.
-    - `stream_buffers`: the ring through which those pass, for each concurrent call.
+    - `stream_buffers`: the ring through which those pass, for each concurrent call; `stream_window`: pages of packed
+      files in which they are looked at, likewise.
     - `outputs`: arrays handed back.
     - `transient`: the most that is allocated for a step: a reference's float64 copies, and what packing the next
       streamed weights takes beside them; `peak_layer`: the step that takes the most, streamed weights included.
     - `loading`: the most in use while the resident weights are read and packed, before there is an arena.
-    - `peak`: resident, and for each concurrent call an arena, that of devices, a ring, outputs and transient; or
-      loading.
+    - `peak`: resident, and for each concurrent call an arena, that of devices, a ring, a window, outputs and transient;
+      or loading.
     - `least`: a ceiling at which the same kernels still run, with as many weights read for each call as can be.
     - `ceiling`: `allocated_ram` in bytes, or None.
     """
@@ -43,6 +44,7 @@ class MemoryPlan:
     resident: int
     streamed: int
     stream_buffers: int
+    stream_window: int
     outputs: int
     transient: int
     loading: int
@@ -53,8 +55,13 @@ class MemoryPlan:
     @property
     def peak(self) -> int:
         """The most bytes in use at one time."""
-        each = self.arena + self.device + self.outputs + self.transient + self.stream_buffers
+        each = self.arena + self.device + self.outputs + self.transient + self.streaming
         return max(self.resident + each * self.arenas, self.loading)
+
+    @property
+    def streaming(self) -> int:
+        """Bytes through which streamed weights pass in one call: ring and window."""
+        return self.stream_buffers + self.stream_window
 
     @property
     def fits(self) -> bool:
@@ -63,7 +70,7 @@ class MemoryPlan:
 
     def __str__(self) -> str:
         """Return the plan in one line."""
-        streamed = f" through {mib(self.stream_buffers)}" if self.streamed else ""
+        streamed = f" through {mib(self.streaming)}" if self.streamed else ""
         parts = [
             f"peak {mib(self.peak)}",
             f"arena {mib(self.arena)}" + (f" × {self.arenas}" if self.arenas > 1 else ""),
@@ -131,6 +138,7 @@ def plan_memory(
         resident=residency.resident_bytes,
         streamed=sum(streamed.values()),
         stream_buffers=residency.ring,
+        stream_window=residency.window,
         outputs=outputs,
         transient=own + residency.staging,
         loading=loading,

@@ -5,8 +5,9 @@
         place, and for each slice a CRC-32
     the header's length, 8 bytes, little-endian; 8 bytes of magic
 
-An array's slices lie side by side along its first axis. A file is written slice by slice, so that no more than one is
-in memory, beside its place, and renamed. Whatever is wrong with it, it is as if it were not there.
+An array's slices lie side by side along its first axis. Kernels look at them where the system keeps the file, in its
+cache, or they are read into a buffer. Whatever is wrong with a file, it is as if it were not there.
+`packed_file_writer.py` writes them.
 """
 
 from __future__ import annotations
@@ -14,20 +15,20 @@ from __future__ import annotations
 import json
 import logging
 import os
-import secrets
 import zlib
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from io import FileIO
 from pathlib import Path
-from typing import Any
 
 import attrs
 import numpy as np
 
 from cnnrt.backend import Packed
-from cnnrt.cached_file import UNFINISHED, open_cached
+from cnnrt.cached_file import open_cached
+from cnnrt.file_lease import lease_stands, leased
 from cnnrt.layer import Array
+from cnnrt.mapped_file import HUGE_PAGE, let_go, map_to_read
 
 log = logging.getLogger("cnnrt.cache")
 
@@ -56,10 +57,10 @@ class StoredArray:
         """Bytes of a row."""
         return int(np.prod(self.shape[1:], dtype=np.int64)) * np.dtype(self.dtype).itemsize
 
-    def part(self, first: int, last: int) -> tuple[int, int]:
-        """Return the first row of some slices, and how many they are."""
-        start = first * self.rows
-        return start, max(0, min(last * self.rows, self.shape[0]) - start)
+    def span(self, first: int, last: int) -> tuple[int, int]:
+        """Return where some slices begin in the file, and where they end."""
+        start, end = (min(number * self.rows, self.shape[0]) for number in (first, last))
+        return self.offset + start * self.row_bytes, self.offset + end * self.row_bytes
 
 
 @attrs.frozen
@@ -92,7 +93,7 @@ class PackedForm:
 
 
 class PackedFile:
-    """A packed file whose header was read. No file stays open between two reads; slices are verified at their first."""
+    """A packed file whose header was read. Slices are verified at their first use."""
 
     def __init__(self, path: Path, key: str, slices: int) -> None:
         """Read the header. Raises PackedFileError."""
@@ -107,38 +108,73 @@ class PackedFile:
         finally:
             os.close(descriptor)
         self._verified: set[int] = set()
+        self._map: memoryview | None = None
 
     def read(self, first: int, last: int, buffer: Array) -> Packed:
         """Return slices `first` to before `last`, read into the start of a buffer of bytes that begins on a cache line.
 
         Raises PackedFileError where the file is gone, another, or damaged.
         """
+        arrays, at = [], 0
+        with self._opened() as descriptor:
+            for stored in self._arrays:
+                start, end = stored.span(first, last)
+                target = buffer[at : at + end - start]
+                _read_into(descriptor, start, target)
+                arrays.append(self._array(stored, first, last, target))
+                at = aligned(at + end - start)
+        self._verified.update(range(first, last))
+        return self._form.join(arrays)
+
+    @contextmanager
+    def held(self) -> Iterator[HeldFile]:
+        """Keep the file as it is inside the block, and give what shows its slices in place.
+
+        Raises PackedFileError where that cannot be, or the file is gone, or another.
+        """
+        with self._opened() as descriptor, leased(descriptor):
+            if _stamp(descriptor) != self._stamp:  # once more: from here on nobody cuts it short
+                raise PackedFileError(f"{self.path} was replaced")
+            if self._map is None:
+                self._map = map_to_read(descriptor)
+            yield HeldFile(self, descriptor, self._map)
+
+    def show(self, first: int, last: int, file: memoryview) -> Packed:
+        """Return slices where they lie in the mapped file, see `HeldFile.slices`."""
+        arrays = []
+        for stored in self._arrays:
+            start, end = stored.span(first, last)
+            arrays.append(self._array(stored, first, last, np.frombuffer(file, np.uint8, end - start, start)))
+        self._verified.update(range(first, last))
+        return self._form.join(arrays)
+
+    def let_go(self, first: int, last: int, file: memoryview) -> None:
+        """Give back the pages of slices: whole huge ones, in which the system may have mapped the first and last."""
+        for stored in self._arrays:
+            let_go(file, *stored.span(first, last), HUGE_PAGE)
+
+    def _array(self, stored: StoredArray, first: int, last: int, raw: Array) -> Array:
+        """Return bytes as the array that they are; verifies what nobody saw yet."""
+        size = stored.rows * stored.row_bytes
+        for number in range(first, last):
+            own = raw[(number - first) * size : (number - first + 1) * size]
+            if number not in self._verified and zlib.crc32(own.data) != stored.crcs[number]:
+                raise PackedFileError(f"{self.path} is damaged")
+        rows = max(0, min(last * stored.rows, stored.shape[0]) - first * stored.rows)
+        return raw.view(stored.dtype).reshape(rows, *stored.shape[1:])
+
+    @contextmanager
+    def _opened(self) -> Iterator[int]:
+        """Give a descriptor of the same file; what the system refuses inside the block is a PackedFileError."""
         descriptor = self._open()
         try:
             if _stamp(descriptor) != self._stamp:
                 raise PackedFileError(f"{self.path} was replaced")
-            arrays, at = [], 0
-            for stored in self._arrays:
-                start, count = stored.part(first, last)
-                nbytes = count * stored.row_bytes
-                target = buffer[at : at + nbytes]
-                _read_into(descriptor, stored.offset + start * stored.row_bytes, target)
-                self._verify(stored, first, last, target)
-                arrays.append(target.view(stored.dtype).reshape(count, *stored.shape[1:]))
-                at = _aligned(at + nbytes)
+            yield descriptor
         except OSError as error:
             raise PackedFileError(f"{self.path}: {error.strerror or error}") from error
         finally:
             os.close(descriptor)
-        self._verified.update(range(first, last))
-        return self._form.join(arrays)
-
-    def _verify(self, stored: StoredArray, first: int, last: int, read: Array) -> None:
-        size = stored.rows * stored.row_bytes
-        for number in range(first, last):
-            own = read[(number - first) * size : (number - first + 1) * size]
-            if number not in self._verified and zlib.crc32(own.data) != stored.crcs[number]:
-                raise PackedFileError(f"{self.path} is damaged")
 
     def _open(self) -> int:
         descriptor = open_cached(self.path)
@@ -147,85 +183,26 @@ class PackedFile:
         return descriptor
 
 
-def write_packed(
-    path: Path,
-    key: str,
-    slices: int,
-    at_once: int,
-    pack: Callable[[int, int], Packed],
-    check: Callable[[], None],
-) -> None:
-    """Write the packed weights of all slices, `at_once` of them at a time; `pack(first, last)` gives them.
+@attrs.frozen
+class HeldFile:
+    """A packed file under a lease, and its map."""
 
-    `check` is called before the file is put in its place, and may raise whatever speaks against that.
+    file: PackedFile
+    descriptor: int
+    map: memoryview
 
-    Raises PackedFileError where the system refuses or the kernel packs what is no array; nothing is left then.
-    """
-    beside = path.with_name(f".{path.name}.{secrets.token_hex(8)}{UNFINISHED}")
-    try:
+    @contextmanager
+    def slices(self, first: int, last: int) -> Iterator[Packed]:
+        """Give slices `first` to before `last`, to be looked at inside the block; then their pages are given back.
+
+        Raises PackedFileError where they are damaged, or somebody waits to write to the file.
+        """
+        if not lease_stands(self.descriptor):
+            raise PackedFileError(f"{self.file.path} is about to be written to")
         try:
-            with beside.open("xb") as stream:
-                beside.chmod(0o600)
-                header = _write_slices(stream, slices, at_once, pack)
-                text = json.dumps({"key": key, "slices": slices, **header}, separators=(",", ":")).encode()
-                stream.seek(0, os.SEEK_END)
-                stream.write(text + len(text).to_bytes(8, "little") + MAGIC)
-            check()
-            beside.replace(path)
-        except BaseException:
-            with suppress(OSError):
-                beside.unlink()
-            raise
-    except OSError as error:
-        raise PackedFileError(f"{path.parent}: {error.strerror or error}") from error
-
-
-def _write_slices(stream: Any, slices: int, at_once: int, pack: Callable[[int, int], Packed]) -> dict[str, Any]:
-    form: PackedForm | None = None
-    described: list[dict[str, Any]] = []
-    for first in range(0, slices, at_once):
-        last = min(first + at_once, slices)
-        found = PackedForm.of(pack(first, last))
-        if found is None or (form is not None and form != found[0]):
-            raise PackedFileError("the kernel packs weights that are no plain arrays")
-        form, arrays = found
-        if not described:
-            described = _places(form, arrays, slices, last - first)
-        for array, entry in zip(arrays, described, strict=True):
-            _write_array(stream, np.ascontiguousarray(array), entry, first, last)
-    if form is None:
-        raise PackedFileError("there are no slices")
-    return {"container": form.container, "arrays": described}
-
-
-def _places(form: PackedForm, arrays: list[Array], slices: int, packed: int) -> list[dict[str, Any]]:
-    """Return the entries of the header, with room for all slices."""
-    entries, at = [], 0
-    for name, array in zip(form.names, arrays, strict=True):
-        rows = -(-array.shape[0] // packed)
-        entries.append(
-            {
-                "name": name,
-                "dtype": array.dtype.str,
-                "shape": [0, *array.shape[1:]],
-                "rows": rows,
-                "offset": at,
-                "crcs": [],
-            }
-        )
-        row_bytes = array.nbytes // array.shape[0] if array.shape[0] else 0
-        at = _aligned(at + slices * rows * row_bytes)
-    return entries
-
-
-def _write_array(stream: Any, array: Array, entry: dict[str, Any], first: int, last: int) -> None:
-    raw = array.reshape(-1).view(np.uint8)
-    row_bytes = array.nbytes // array.shape[0] if array.shape[0] else 0
-    stream.seek(entry["offset"] + first * entry["rows"] * row_bytes)
-    stream.write(raw.data)
-    size = entry["rows"] * row_bytes
-    entry["shape"][0] += array.shape[0]
-    entry["crcs"] += [zlib.crc32(raw[i * size : (i + 1) * size].data) for i in range(last - first)]
+            yield self.file.show(first, last, self.map)
+        finally:
+            self.file.let_go(first, last, self.map)
 
 
 def _read_header(descriptor: int, key: str, slices: int) -> tuple[PackedForm, tuple[StoredArray, ...]]:
@@ -243,7 +220,8 @@ def _read_header(descriptor: int, key: str, slices: int) -> tuple[PackedForm, tu
     )
     for array in arrays:
         whole = array.shape[0] * array.row_bytes
-        if min(array.offset, whole, array.rows) < 0 or array.offset + whole > size or len(array.crcs) != slices:
+        wrong = array.offset % ALIGNMENT or min(array.offset, whole, array.rows) < 0
+        if wrong or array.offset + whole > size or len(array.crcs) != slices:
             raise ValueError("its header is damaged")
     return PackedForm(header["container"], tuple(a.name for a in arrays)), arrays
 
@@ -272,5 +250,6 @@ def _stamp(descriptor: int) -> tuple[int, ...]:
     return found.st_dev, found.st_ino, found.st_size
 
 
-def _aligned(nbytes: int) -> int:
+def aligned(nbytes: int) -> int:
+    """Return the next multiple of `ALIGNMENT`."""
     return -(-nbytes // ALIGNMENT) * ALIGNMENT

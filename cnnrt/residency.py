@@ -2,11 +2,14 @@
 
 Nothing here knows where the memory is: the same rules hold for the process's own and for a device's.
 
-What is not resident passes through a ring of buffers, twice as large as the largest piece that is read at a time: one
-piece is computed with while the next one comes. Where that is too much, it is as large as one. Layers whose packed
-weights fall into slices may be read in pieces of any size down to a slice; a small ring leaves more room for what stays
-and is still in the cache when it is read, large pieces are begun less often. (A ring of three times the size took
-longer, though it reads further ahead.)
+What is not resident is *looked at* or *read*. Packed weights in a file of the cache are looked at where the system
+keeps the file: the pages of a piece are in the process while it is computed with, the window. Everything else is read
+through a ring of buffers, twice as large as the largest piece that is read at a time: one piece is computed with while
+the next one comes. Where that is too much, it is as large as one.
+
+Layers whose packed weights fall into slices pass in pieces of any size down to a slice. Small pieces leave more room
+for what stays, and those that are read are still in the processor's cache when they are computed with; large pieces are
+begun less often. (A ring of three times the size took longer, though it reads further ahead.)
 """
 
 from __future__ import annotations
@@ -18,6 +21,8 @@ from typing import Literal
 import attrs
 import numpy as np
 
+from cnnrt.mapped_file import HUGE_PAGE
+
 ALIGNMENT = 64
 READ_BYTES = 18e9
 """Bytes of a file that one thread reads in a second from the page cache, in pieces of 1 to 2 MiB."""
@@ -25,7 +30,11 @@ SLOWER_BYTES = 20 << 20
 """A piece of so many bytes takes twice as long for each of them: measured from 1 to 16 MiB, where the caches end."""
 PIECE_SECONDS = 30e-6
 """What it costs to begin a piece: reading, waking up who waits for it, and one call of the kernel more."""
-PIECES = (*(1 << bits for bits in range(19, 25)), 3 << 20, 6 << 20)
+LOOK_BYTES = 110e9
+"""Bytes by which a second of computing grows for their being looked at in huge pages of a file, on two cores."""
+LOOK_SECONDS = 150e-6
+"""What it costs to begin a piece of them: pages given back, and threads that wait for the last one."""
+PIECES = (*(1 << bits for bits in range(19, 26)), 3 << 20, 6 << 20, 12 << 20, 24 << 20)
 """Sizes of pieces that are tried, in bytes, beside those that layers ask for."""
 BUCKETS = 2048
 """Parts of the room in which the best choice is looked for."""
@@ -42,8 +51,8 @@ def _nothing(slices: int) -> int:
 class Demand:
     """What a step's weights take: `nbytes` packed, in `slices` of at most `slice_bytes`, read `times` in a call.
 
-    `packing`: the bytes that packing so many slices takes beside them. Steps with equal keys share their weights where
-    these stay.
+    `packing`: the bytes that packing so many slices takes beside them. `looked_at`: where they do not stay, they are
+    looked at in a packed file. Steps with equal keys share their weights where these stay.
     """
 
     key: Hashable
@@ -53,6 +62,7 @@ class Demand:
     slice_bytes: int = 0
     times: int = 1
     packing: Callable[[int], int] = _nothing
+    looked_at: bool = False
 
     @property
     def least(self) -> int:
@@ -70,6 +80,10 @@ class Demand:
         """Return the bytes of the pieces in which they are read where a piece has at most so many."""
         return room_of(self.slices_in(limit) * self.slice_bytes if self.slices > 1 else self.nbytes)
 
+    def window(self, limit: int) -> int:
+        """Return the bytes of the pages in which a piece lies: huge ones reach beyond it, but not beyond the file."""
+        return min(self.piece(limit) + 2 * HUGE_PAGE, room_of(self.nbytes))
+
     def staging(self, limit: int) -> int:
         """Return the bytes that packing a piece takes beside it."""
         return self.packing(self.slices_in(limit)) if self.nbytes else 0
@@ -81,7 +95,7 @@ class Demand:
 
 @attrs.frozen
 class Residency:
-    """The keys that stay, the largest piece in which the others are read, and the ring's bytes for each call.
+    """The keys that stay, the largest piece in which the others pass, and the bytes of ring and window for each call.
 
     `staging`: what packing a piece takes beside it; `seconds`: what reading takes; `ahead`: whether a piece can be read
     while another one is computed with.
@@ -91,13 +105,14 @@ class Residency:
     resident_bytes: int = 0
     piece: int = 0
     ring: int = 0
+    window: int = 0
     staging: int = 0
     seconds: float = 0.0
     ahead: bool = True
 
     def room(self, calls: int) -> int:
         """Return the bytes that all of it takes with so many concurrent calls."""
-        return self.resident_bytes + calls * (self.ring + self.staging)
+        return self.resident_bytes + calls * (self.ring + self.window + self.staging)
 
 
 def room_of(nbytes: int) -> int:
@@ -122,8 +137,8 @@ def choose_residency(demands: Sequence[Demand], room: int | None, calls: int = 1
     fitting = [r for r in found if r.room(calls) <= room]
     if fitting:
         # Without reading ahead, what is computed meanwhile waits: counted as if all reading were done twice.
-        return min(fitting, key=lambda r: ((1 if r.ahead else 2) * r.seconds, r.ring, -r.resident_bytes))
-    return min(found, key=lambda r: (r.room(calls), r.ring))
+        return min(fitting, key=lambda r: ((1 if r.ahead else 2) * r.seconds, r.ring + r.window, -r.resident_bytes))
+    return min(found, key=lambda r: (r.room(calls), r.ring + r.window))
 
 
 def least_room(demands: Sequence[Demand], calls: int = 1) -> int:
@@ -159,7 +174,8 @@ def _with_pieces(
     """Return the best choice where no piece is larger than `limit`: what cannot be read so must stay."""
     must = {d.key for d in demands if d.least > limit}
     reading = [d for d in demands if d.key not in must and d.nbytes]
-    beside = _ring(reading, limit, ahead) + max((d.staging(limit) for d in reading), default=0)
+    staging = max((d.staging(limit) for d in reading), default=0)
+    beside = _ring(reading, limit, ahead) + _window(reading, limit) + staging
     left = room - calls * beside - sum(shared[key][0] for key in must)
     may = sorted({d.key for d in reading}, key=lambda key: (-shared[key][0], str(key)))
     seconds = {key: sum(_seconds(d, limit) for d in reading if d.key == key) for key in may}
@@ -174,6 +190,7 @@ def _with_pieces(
         resident_bytes=sum(shared[key][0] for key in resident),
         piece=max((d.piece(limit) for d in streamed), default=0),
         ring=_ring(streamed, limit, ahead),
+        window=_window(streamed, limit),
         staging=max((d.staging(limit) for d in streamed), default=0),
         seconds=sum(_seconds(d, limit) for d in streamed),
         ahead=ahead,
@@ -182,11 +199,19 @@ def _with_pieces(
 
 def _ring(demands: Sequence[Demand], limit: int, ahead: bool) -> int:
     """Return the bytes of a ring: two of the largest pieces, or one where there is no second or none is read ahead."""
-    count = sum(d.pieces(limit) for d in demands)
-    return min(2 if ahead else 1, count) * max((d.piece(limit) for d in demands), default=0)
+    read = [d for d in demands if not d.looked_at]
+    count = sum(d.pieces(limit) for d in read)
+    return min(2 if ahead else 1, count) * max((d.piece(limit) for d in read), default=0)
+
+
+def _window(demands: Sequence[Demand], limit: int) -> int:
+    """Return the bytes of the largest piece that is looked at."""
+    return max((d.window(limit) for d in demands if d.looked_at), default=0)
 
 
 def _seconds(demand: Demand, limit: int) -> float:
+    if demand.looked_at:
+        return demand.times * demand.nbytes / LOOK_BYTES + demand.pieces(limit) * LOOK_SECONDS
     reading = demand.times * demand.nbytes / READ_BYTES * (1 + demand.piece(limit) / SLOWER_BYTES)
     return reading + demand.pieces(limit) * PIECE_SECONDS
 

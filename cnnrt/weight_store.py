@@ -18,12 +18,13 @@ from cnnrt.backend import Device, Kernel, Packed, WeightPiece
 from cnnrt.cache_folder import cache_folder
 from cnnrt.caller_warning import warn_caller
 from cnnrt.errors import MemoryCeilingWarning
+from cnnrt.file_lease import LEASES
 from cnnrt.layer import Array
 from cnnrt.layer_call import LayerCall
 from cnnrt.residency import ALIGNMENT, Demand
 from cnnrt.stored_weights import HeldWeights, RowsOfFile
 from cnnrt.weight_storage import fitting
-from cnnrt.weight_stream import PieceToRead, current_stream
+from cnnrt.weight_stream import PieceToRead, byte_buffer, current_stream
 from cnnrt.weights import WeightSource
 
 if TYPE_CHECKING:
@@ -87,8 +88,9 @@ class ResidentWeights:
 class StreamedWeights:
     """A step's packed weights, read for each call, so many slices at a time.
 
-    They are read as they are stored where the kernel takes them like that, else from a file of packed weights that is
-    made once; where none can be kept, they are packed anew for each call.
+    Where the kernel takes them as they are stored, they are read from their own file, else they pass from a file of
+    packed weights that is made once: looked at in place where the system has leases. Where none can be kept, they are
+    packed anew for each call.
     """
 
     resident = False
@@ -104,6 +106,8 @@ class StreamedWeights:
         self._demand = demand
         self._at_once = demand.slices_in(limit)
         self._piece = demand.piece(limit)
+        starts = range(0, demand.slices, self._at_once)
+        self._spans = [(first, min(first + self._at_once, demand.slices)) for first in starts]
         self._rows: RowsOfFile | None = None
         self._file: PackedFile | None = None
         self._ready = False
@@ -145,18 +149,40 @@ class StreamedWeights:
     def pieces(self) -> Iterator[WeightPiece]:
         """Yield them piece by piece, as the stream of the call brings them."""
         stream = current_stream()
-        if stream is None or not self._ready:  # whoever runs this has not said that it reads ahead
+        if self._ready and self._demand.looked_at:
+            yield from self._look()
+        elif stream is None or not self._ready:  # whoever runs this has not said that it reads ahead
             with self._source.opened(self._call.weight_shapes) as stored:
                 packed = self._pack(stored, 0, self._demand.slices)
             yield WeightPiece(packed, 0, self._demand.slices)
         else:
-            yield from stream.pieces(self, -(-self._demand.slices // self._at_once))
+            yield from stream.pieces(self, len(self._spans))
 
     def to_read(self) -> list[PieceToRead]:
-        """Return the pieces in order."""
-        slices, at_once = self._demand.slices, self._at_once
-        starts = range(0, slices, at_once)
-        return [PieceToRead(self, first, min(first + at_once, slices), self._piece) for first in starts]
+        """Return the pieces that are read ahead, in order."""
+        if self._demand.looked_at:
+            return []
+        return [PieceToRead(self, first, last, self._piece) for first, last in self._spans]
+
+    def _look(self) -> Iterator[WeightPiece]:
+        """Yield the pieces where they lie in the packed file; from where that cannot be, each is read."""
+        from cnnrt.packed_file import PackedFileError
+
+        done = 0
+        if self._file is not None:
+            try:
+                with self._file.held() as file:
+                    for first, last in self._spans:
+                        with file.slices(first, last) as packed:
+                            yield WeightPiece(packed, first, last)
+                        done = last
+            except PackedFileError as error:
+                log.debug("weights are read, not looked at: %s", error)
+        if done < self._demand.slices:
+            buffer = byte_buffer(self._piece)
+            for first, last in self._spans:
+                if first >= done:
+                    yield WeightPiece(self.read(first, last, buffer), first, last)
 
     def read(self, first: int, last: int, buffer: Array) -> Packed:
         """Return some slices, in the start of a buffer if they can be read there."""
@@ -182,7 +208,8 @@ class StreamedWeights:
 
     def _written(self, path: Path, key: str) -> PackedFile:
         from cnnrt.cached_file import make_room
-        from cnnrt.packed_file import PackedFile, write_packed
+        from cnnrt.packed_file import PackedFile
+        from cnnrt.packed_file_writer import write_packed
 
         with self._source.opened(self._call.weight_shapes) as stored:
             write_packed(
@@ -280,6 +307,7 @@ def demand_of(source: WeightSource | None, call: LayerCall, kernel: Kernel, laye
         slice_bytes=kernel.slice_bytes(call),
         times=times,
         packing=lambda count: _packing_bytes(source, call, kernel, count),
+        looked_at=LEASES and not _as_stored(kernel),
     )
 
 

@@ -51,7 +51,7 @@ class _Live:
     failure: BaseException | None = None
 
 
-def ring_buffer(nbytes: int) -> Array:
+def byte_buffer(nbytes: int) -> Array:
     """Return an array of bytes that begins on a cache line. Pages that nothing is written to take no memory."""
     raw = np.empty(nbytes + ALIGNMENT, np.uint8)
     start = -raw.ctypes.data % ALIGNMENT
@@ -196,7 +196,7 @@ _running = threading.local()
 
 @contextmanager
 def streaming(order: Sequence[PieceToRead], buffer: Array) -> Iterator[None]:
-    """Read the pieces of a call that this thread runs inside the block, ahead of their use, into a `ring_buffer`."""
+    """Read the pieces of a call that this thread runs inside the block, ahead of their use, into a `byte_buffer`."""
     stream = WeightStream(order, buffer)
     stream.start()
     _running.stream = stream

@@ -57,7 +57,7 @@ def print_memory(console: Console, memory: MemoryPlan) -> None:
     print_heading(console, "memory")
     arenas = f"{memory.arenas} arenas of " if memory.arenas > 1 else ""
     streamed = f", {size(memory.streamed)} read for each call" if memory.streamed else ""
-    through = f" through buffers of {arenas and f'{memory.arenas} × '}{size(memory.stream_buffers)}" if streamed else ""
+    through = f", {arenas and f'{memory.arenas} × '}{size(memory.streaming)} at a time" if streamed else ""
     facts = {
         "peak": size(memory.peak),
         "activations": f"{arenas}{size(memory.arena)}, shared over time",

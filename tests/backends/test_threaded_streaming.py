@@ -12,6 +12,7 @@ import pytest
 pytest.importorskip("llvmlite", reason="the threaded backend needs the extra threaded")
 
 from cnnrt import Net
+from cnnrt.file_lease import LEASES
 from cnnrt.plugins import plugin_host
 from cnnrt.testing.offered import offered
 from cnnrt_backend_threaded.backend import ThreadedBackend
@@ -48,10 +49,11 @@ def netfile(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("batch", [1, 3, 120])
-@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize(("threads", "leases"), [(1, LEASES), (2, LEASES), (2, False)])
 def test_a_layer_larger_than_the_ceiling_is_computed_in_slices_with_the_same_bits(
-    netfile: Path, batch: int, threads: int
+    netfile: Path, batch: int, threads: int, leases: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("cnnrt.weight_store.LEASES", leases)
     x = images(batch, 8, 12, 12)
     whole = threaded(netfile, threads=threads)
     expected = whole.compute(x)
@@ -61,7 +63,8 @@ def test_a_layer_larger_than_the_ceiling_is_computed_in_slices_with_the_same_bit
         rows = {row.layer: row for row in net.plan.rows}
         assert not rows["wide"].resident
         assert rows["wide"].weight_bytes > 13 * MIB
-        assert net.plan.memory.stream_buffers < 10 * MIB
+        assert 0 < net.plan.memory.streaming < 10 * MIB
+        assert (net.plan.memory.stream_window > 0) == leases
         assert net.plan.memory.peak <= 10 * MIB
         times = {t.layer: t.load_seconds for t in net.profile(x).layers}
         assert times["wide"] > 0

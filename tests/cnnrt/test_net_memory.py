@@ -42,7 +42,7 @@ def test_with_room_for_all_everything_stays_and_with_less_what_fits_beside_the_b
     assert less.memory.resident == 1024 * sum(KIB[name] for name in stay)
     assert less.memory.streamed == 1024 * sum(KIB[name] for name in KIB if name not in stay) > 0
     assert less.memory.peak < whole.peak
-    assert less.memory.stream_buffers > 0
+    assert less.memory.streaming > 0
 
 
 def test_the_least_that_a_plan_states_is_enough_and_a_byte_less_is_refused(path: Path) -> None:
@@ -128,8 +128,8 @@ def test_the_peak_counts_what_each_concurrent_call_needs(path: Path) -> None:
 def test_the_peak_counts_the_buffers_of_weights_that_are_streamed_and_names_the_layer(path: Path) -> None:
     memory = Net(path, allocated_ram=least(path) / MIB).plan_for((2, 64)).memory
     assert memory.peak_layer == "large"
-    assert memory.stream_buffers >= 130 * 1024
-    assert memory.peak == memory.resident + memory.arena + memory.outputs + memory.transient + memory.stream_buffers
+    assert memory.streaming >= 130 * 1024
+    assert memory.peak == memory.resident + memory.arena + memory.outputs + memory.transient + memory.streaming
 
 
 def test_layers_that_share_a_file_share_its_weights(tmp_path: Path) -> None:

@@ -17,7 +17,9 @@ import pytest
 from cnnrt import CnnrtError, Net
 from cnnrt.cache_folder import cache_folder
 from cnnrt.errors import MemoryCeilingWarning, ParameterFileError
+from cnnrt.file_lease import LEASES
 from cnnrt.layer import Array
+from cnnrt.packed_file import PackedFile
 from core_suite.ceilings import stream_everything
 from core_suite.small_networks import filters, images, write_network
 from netfile_spec import InputBlock, layer, write_parameters
@@ -48,11 +50,21 @@ def expected(path: Path, monkeypatch: pytest.MonkeyPatch) -> Array:
     return result
 
 
+@pytest.fixture(params=["looked at", "read"])
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Packed files are looked at in place, or read as on systems without leases."""
+    if request.param == "read":
+        monkeypatch.setattr("cnnrt.weight_store.LEASES", False)
+    elif not LEASES:
+        pytest.skip("this system has no leases")
+
+
 def packed_files() -> list[Path]:
     folder = cache_folder("weights")
     return sorted(folder.iterdir()) if folder else []
 
 
+@pytest.mark.usefixtures("way")
 def test_weights_are_packed_once_and_read_from_then_on(path: Path, expected: Array) -> None:
     with Net(path) as net:
         assert net.compute(X).tobytes() == net.compute(X).tobytes() == expected.tobytes()
@@ -101,6 +113,7 @@ def test_a_parameter_file_that_goes_between_calls_is_an_error_that_names_it(
     assert Net(path).compute(X).tobytes() == expected.tobytes()
 
 
+@pytest.mark.usefixtures("way")
 @pytest.mark.parametrize(
     ("when", "harm"),
     [
@@ -125,11 +138,28 @@ def test_a_packed_file_that_goes_wrong_is_done_without(
     assert len(caplog.records) <= 1
 
 
+@pytest.mark.skipif(not LEASES, reason="this system has no leases: packed files are read")
+def test_a_packed_file_that_somebody_could_write_to_is_read_and_not_looked_at(
+    path: Path, expected: Array, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = []
+    read, show = PackedFile.read, PackedFile.show
+    monkeypatch.setattr(PackedFile, "read", lambda *a: (seen.append("read"), read(*a))[1])
+    monkeypatch.setattr(PackedFile, "show", lambda *a: (seen.append("shown"), show(*a))[1])
+    with Net(path) as net:
+        assert net.compute(X).tobytes() == expected.tobytes()
+        (packed,) = packed_files()
+        with packed.open("r+b"):
+            assert net.compute(X).tobytes() == expected.tobytes()
+        assert net.compute(X).tobytes() == expected.tobytes()
+    assert seen == ["shown", "read", "shown"]
+
+
 def test_a_full_disk_costs_time_and_one_warning(path: Path, expected: Array, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr("cnnrt.packed_file._write_array", full)
+    monkeypatch.setattr("cnnrt.packed_file_writer._write_array", full)
     net = Net(path)
     with pytest.warns(MemoryCeilingWarning, match="No space left on device") as caught:
         results = [net.compute(X) for _ in range(2)]

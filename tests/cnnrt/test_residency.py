@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import itertools
 
+import attrs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cnnrt.mapped_file import HUGE_PAGE
 from cnnrt.residency import Demand, Residency, choose_residency, least_room, room_of
 
 KIB = 1 << 10
@@ -30,6 +32,7 @@ def demands(draw: st.DrawFn, most: int = 8) -> list[Demand]:
                 slice_bytes=slice_bytes,
                 times=draw(st.sampled_from([1, 1, 4])),
                 packing=lambda count, packing=packing: packing,  # type: ignore[misc]
+                looked_at=draw(st.booleans()),
             )
         )
     # Steps that share weights have the same ones.
@@ -43,11 +46,14 @@ def taken(residency: Residency, wanted: list[Demand], calls: int) -> int:
     streamed = [d for d in wanted if d.key not in residency.resident]
     stays = sum(nbytes for key, nbytes in shared.items() if key in residency.resident)
     assert all(d.piece(residency.piece) <= residency.piece for d in streamed)
-    pieces = sum(d.pieces(residency.piece) for d in streamed)
-    ring = min(2 if residency.ahead else 1, pieces) * max((d.piece(residency.piece) for d in streamed), default=0)
+    read = [d for d in streamed if not d.looked_at]
+    pieces = sum(d.pieces(residency.piece) for d in read)
+    ring = min(2 if residency.ahead else 1, pieces) * max((d.piece(residency.piece) for d in read), default=0)
     assert residency.ring == ring
+    ends = [(d.piece(residency.piece) + 2 * HUGE_PAGE, room_of(d.nbytes)) for d in streamed if d.looked_at]
+    assert residency.window == max(map(min, ends), default=0)
     assert residency.resident_bytes == stays
-    return stays + calls * (ring + max((d.staging(residency.piece) for d in streamed), default=0))
+    return stays + calls * (ring + residency.window + max((d.staging(residency.piece) for d in streamed), default=0))
 
 
 @given(demands(), st.integers(0, 5000), st.integers(1, 3), st.sampled_from(["fastest", "largest"]))
@@ -84,6 +90,17 @@ def test_no_other_choice_with_the_same_pieces_is_read_in_less_time(wanted: list[
             if sum(shared[key].nbytes for key in stay) + ring + beside <= room:
                 read = sum(d.times * d.nbytes for d in streamed)
                 assert sum(d.times * d.nbytes for d in wanted if d.key not in chosen.resident) <= read * 1.2 + MIB
+
+
+def test_what_is_looked_at_passes_in_larger_pieces_than_what_is_read() -> None:
+    read = Demand("fc6", "fc6", 144 * MIB, slices=256, slice_bytes=144 * MIB // 256)
+    looked_at = attrs.evolve(read, looked_at=True)
+    one, other = (choose_residency([demand], 40 * MIB) for demand in (read, looked_at))
+    assert one.ring == 2 * one.piece < 10 * MIB
+    assert not one.window
+    assert other.window > 4 * one.piece
+    assert not other.ring
+    assert other.seconds < one.seconds / 2
 
 
 def test_without_a_limit_everything_stays() -> None:

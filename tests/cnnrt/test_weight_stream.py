@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cnnrt.layer import Array
-from cnnrt.weight_stream import PieceToRead, Ring, WeightStream, current_stream, ring_buffer, streaming
+from cnnrt.weight_stream import PieceToRead, Ring, WeightStream, byte_buffer, current_stream, streaming
 
 PATIENCE = 20.0
 
@@ -48,7 +48,7 @@ def test_pieces_come_in_order_whatever_their_sizes_and_never_overlap_what_is_in_
     sizes: list[tuple[int, int]], more: int
 ) -> None:
     layers = [Numbers(slices, 64 * size) for slices, size in sizes]
-    ring = ring_buffer(64 * (max(size for _, size in sizes) + 13 * more))
+    ring = byte_buffer(64 * (max(size for _, size in sizes) + 13 * more))
     with streaming([piece for weights in layers for piece in weights.pieces()], ring):
         stream = current_stream()
         assert stream
@@ -79,7 +79,7 @@ def test_spans_of_the_ring_lie_inside_and_apart(size: int, wanted: list[int], da
 def test_the_next_piece_is_read_while_one_is_in_use() -> None:
     second = threading.Event()
     weights = Numbers(3, 64, lambda first: second.set() if first == 1 else None)
-    with streaming(weights.pieces(), ring_buffer(128)):
+    with streaming(weights.pieces(), byte_buffer(128)):
         stream = current_stream()
         assert stream
         pieces = stream.pieces(weights, 3)
@@ -98,7 +98,7 @@ def test_an_error_is_raised_where_the_weights_are_needed_and_the_reader_ends() -
     seen = []
 
     def call() -> None:
-        with streaming(weights.pieces(), ring_buffer(128)):
+        with streaming(weights.pieces(), byte_buffer(128)):
             stream = current_stream()
             assert stream
             for piece in stream.pieces(weights, 4):
@@ -118,7 +118,7 @@ def test_when_the_reader_is_killed_the_caller_reads_the_rest(dies_at: int) -> No
             raise SystemExit
 
     weights = Numbers(5, 64, fault)
-    with streaming(weights.pieces(), ring_buffer(128)):
+    with streaming(weights.pieces(), byte_buffer(128)):
         stream = current_stream()
         assert stream
         weights.check(stream)
@@ -131,7 +131,7 @@ def test_where_no_thread_can_be_started_the_caller_reads_everything(monkeypatch:
 
     monkeypatch.setattr(threading.Thread, "start", refuse)
     weights = Numbers(4, 64)
-    with streaming(weights.pieces(), ring_buffer(64)):
+    with streaming(weights.pieces(), byte_buffer(64)):
         stream = current_stream()
         assert stream
         weights.check(stream)
@@ -140,7 +140,7 @@ def test_where_no_thread_can_be_started_the_caller_reads_everything(monkeypatch:
 
 def test_weights_that_nobody_asks_for_are_passed_over() -> None:
     layers = [Numbers(3, 64) for _ in range(3)]
-    with streaming([piece for weights in layers for piece in weights.pieces()], ring_buffer(128)):
+    with streaming([piece for weights in layers for piece in weights.pieces()], byte_buffer(128)):
         stream = current_stream()
         assert stream
         layers[2].check(stream)
@@ -152,7 +152,7 @@ def test_a_call_that_fails_leaves_no_reader_behind() -> None:
     weights = Numbers(50, 64, lambda first: time.sleep(0.001))
 
     def call() -> None:
-        with streaming(weights.pieces(), ring_buffer(128)):
+        with streaming(weights.pieces(), byte_buffer(128)):
             stream = current_stream()
             assert stream
             next(stream.pieces(weights, 50))
