@@ -7,6 +7,7 @@ layer_kernels.py   the rarer layers: reference and kernels taking turns
 renderscript_shapes.py  RenderScript kernels in the shapes of CNNdroid's, and by register tiles
 gpu.py             AlexNet on a device of OpenCL (torch_gpu.py, gpu_energy.py): sequential, PyTorch with cuDNN, joules
 roofline.py        the limits of this machine (machine_limits.py), and how near each layer comes to them
+weight_storage.py  weights in half precision on OpenCL: memory, accuracy, time
 memory.py          memory and time under ceilings, drawn by memory_picture.py; CNNdroid's table of memory
 
 contest.py and engines.py run engines in processes of their own, taking turns; record.py keeps raw samples with the

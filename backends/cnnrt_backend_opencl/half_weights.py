@@ -1,7 +1,7 @@
 """Weights that are kept in half precision: their bytes, and the definition by which a source reads them.
 
-vload_half is a part of OpenCL C whatever the device's own arithmetic is (OpenCL C 1.2, section 6.12.7): every device
-can. It gives floats, so kernels compute as ever.
+Sources include `kernels/half_weights.clh`. vload_half is a part of OpenCL C whatever the device's own arithmetic is
+(OpenCL C 1.2, section 6.12.7), so every device can. It gives floats, and kernels compute as ever.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from cnnrt.weight_storage import kept_type
 from cnnrt_backend_opencl.sources import Defines
 
 BOTH_TYPES = ("float32", "float16")
-"""The `weight_types` of kernels whose sources know HALF_WEIGHTS."""
+"""The `weight_types` of kernels whose sources include `half_weights.clh`."""
 
 
 def weight_type(call: LayerCall) -> DTypeLike:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Mapping
 from importlib import resources
 
@@ -11,13 +12,19 @@ import numpy as np
 Defines = int | float | str
 """A number, or a text that the compiler takes as it is."""
 STANDARD = "-cl-std=CL1.2"
+INCLUDE = re.compile(r'#include "([a-z_]+\.clh)"')
+"""Files that sources share; resolved here, since compilers of OpenCL know no folder of ours."""
 
 
 @functools.cache
 def source_text(package: str, name: str) -> str:
-    """Return a file of a package's folder `kernels`, with a line that has compilers name it in their logs."""
+    """Return a file of a package's folder `kernels` with what it includes of it, and lines by which logs name files."""
     text = (resources.files(package) / "kernels" / name).read_text(encoding="utf-8")
-    return f'#line 1 "{name}"\n{text}'
+    lines = [f'#line 1 "{name}"']
+    for number, line in enumerate(text.splitlines(), 1):
+        included = INCLUDE.fullmatch(line)
+        lines += [source_text(package, included[1]), f'#line {number + 1} "{name}"'] if included else [line]
+    return "\n".join(lines) + "\n"
 
 
 def options_text(defines: Mapping[str, Defines]) -> str:

@@ -119,6 +119,24 @@ def test_each_tile_keeps_them(kernel: Kernel) -> None:
         assert_kernel_agrees(kernel.tuned(tuning), BACKEND, device, case, layer_suite(LAYERS[kernel.layer.lower()]))
 
 
+class WithoutOwnType(RowsFullyConnected):
+    """As compilers see it that know no type of halves but OpenCL's."""
+
+    def text(self) -> str:
+        text = super().text()
+        assert "defined(__F16C__)" in text
+        return text.replace("defined(__F16C__)", "0").replace("defined(__ARM_FP16_FORMAT_IEEE)", "0")
+
+
+@pytest.mark.parametrize("kernel", [RowsFullyConnected(), WithoutOwnType()], ids=["the compiler's", "vload_half"])
+@pytest.mark.parametrize("features", [37, 38, 40])
+def test_halves_are_read_by_the_compilers_type_or_by_vload_half(kernel: Kernel, features: int) -> None:
+    """One by one, in pairs, and four at a time; the smallest ones too, which are no normal numbers."""
+    made = make_case(LAYERS["fullyconnected"](), [(2, features)], {"weight": (5, features)}, scale=1e-5)
+    case = with_weights_in(made, "float16")
+    assert_kernel_agrees(kernel, BACKEND, usable_device(BACKEND), case, layer_suite(LAYERS["fullyconnected"]))
+
+
 def test_a_network_computes_as_if_its_files_held_rounded_weights(chain: Path, tmp_path: Path) -> None:
     """No value but the weights is rounded: with the same kernels, results are the same."""
     already = {name: rounded(weights) for name, weights in WEIGHTS.items()}

@@ -3,7 +3,7 @@
 // A work-item computes `run` neighbouring output pixels of LANES channels, 1, 2, 4, 8 or 16, of which `channels` is a
 // multiple. KERNEL_COLUMNS: columns of the kernel, if defined, so that their loop is unrolled.
 // ADDED: if defined, a value of the output's shape is added to each result. FOLDED(v): what is applied to each then.
-// HALF_WEIGHTS: if defined, weights are halves, read as floats (vload_half, which every device has).
+// HALF_WEIGHTS: if defined, weights are halves (half_weights.clh).
 //
 // Images lie channels last, weights as [row][column][channel].
 // Global size: channels / LANES (rounded up), runs of a row of outputs, rows of outputs of all images.
@@ -27,18 +27,7 @@
 #define JOIN(a, b) JOIN_(a, b)
 #define FLOATS JOIN(float, LANES)
 #endif
-#ifdef HALF_WEIGHTS
-#if LANES == 1
-#define WEIGHTS ushort
-#define WEIGHT(w, i) vload_half(i, (__global const half *)(w))
-#else
-#define WEIGHTS JOIN(ushort, LANES)
-#define WEIGHT(w, i) JOIN(vloada_half, LANES)(i, (__global const half *)(w))
-#endif
-#else
-#define WEIGHTS FLOATS
-#define WEIGHT(w, i) (w)[i]
-#endif
+#include "half_weights.clh"
 typedef FLOATS UNALIGNED __attribute__((aligned(4))); // images may begin at any float of a buffer
 
 __kernel void depthwise(__global const float *restrict x, __global const WEIGHTS *restrict weights,

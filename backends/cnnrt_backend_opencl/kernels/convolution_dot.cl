@@ -4,7 +4,7 @@
 // loads IN inputs and multiplies them by as many weights of each output. `inputs` and `outputs` of a group are
 // multiples.
 // ADDED: if defined, a value of the output's shape is added to each result. FOLDED(v): what is applied to each then.
-// HALF_WEIGHTS: if defined, weights are halves, read as floats (vload_half, which every device has).
+// HALF_WEIGHTS: if defined, weights are halves (half_weights.clh).
 //
 // Images lie channels last, weights as [output][row][column][input of the group].
 // Global size: groups * outputs / OUT (rounded up), pixels of all images.
@@ -22,13 +22,8 @@
 #define JOIN_(a, b) a##b
 #define JOIN(a, b) JOIN_(a, b)
 #define FLOATS JOIN(float, IN)
-#ifdef HALF_WEIGHTS
-#define WEIGHTS JOIN(ushort, IN)
-#define WEIGHT(w, i) JOIN(vloada_half, IN)(i, (__global const half *)(w))
-#else
-#define WEIGHTS FLOATS
-#define WEIGHT(w, i) (w)[i]
-#endif
+#define LANES IN
+#include "half_weights.clh"
 typedef FLOATS UNALIGNED __attribute__((aligned(4))); // images may begin at any float of a buffer
 
 static float sum_of(FLOATS x) {

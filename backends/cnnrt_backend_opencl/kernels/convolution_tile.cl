@@ -4,7 +4,7 @@
 // registers: each weight that it loads serves all of its pixels, each input all of its outputs. It computes `tiles`
 // such tiles. Pixels are counted through rows and images, so that only the last tile of all is cut.
 // ADDED: if defined, a value of the output's shape is added to each result. FOLDED(v): what is applied to each then.
-// HALF_WEIGHTS: if defined, weights are halves, read as floats (vload_half, which every device has).
+// HALF_WEIGHTS: if defined, weights are halves (half_weights.clh).
 //
 // Images lie channels last. Weights come in panels, [group][panel][kernel row][tap][run][VECTORS * LANES], behind the
 // last output of a group filled up with zeros; biases likewise, and after them come `run` zeros, which stand for what
@@ -33,13 +33,7 @@
 #define FLOATS JOIN(float, LANES)
 typedef FLOATS UNALIGNED __attribute__((aligned(4))); // images may begin at any float of a buffer
 #define PANEL (VECTORS * LANES)
-#ifdef HALF_WEIGHTS
-#define WEIGHTS JOIN(ushort, LANES)
-#define WEIGHT(w, i) JOIN(vloada_half, LANES)(i, (__global const half *)(w))
-#else
-#define WEIGHTS FLOATS
-#define WEIGHT(w, i) (w)[i]
-#endif
+#include "half_weights.clh"
 
 // Copies images with zeros around them; a work-item, a row of the copy.
 __kernel void pad(__global const float *restrict x, __global float *restrict copy, const int channels, const int height,

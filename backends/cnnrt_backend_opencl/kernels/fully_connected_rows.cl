@@ -3,7 +3,7 @@
 // A work-group of WORKERS, a power of two, computes ROWS outputs of IMAGES images: each worker adds up every WORKERS-th
 // vector of LANES features, 1, 2, 4, 8 or 16, of which `features` is a multiple, and the workers' sums are added up
 // pair by pair in local memory. FOLDED(v): what is applied to each result.
-// HALF_WEIGHTS: if defined, weights are halves, read as floats (vload_half, which every device has).
+// HALF_WEIGHTS: if defined, weights are halves (half_weights.clh).
 //
 // Weights come as [output][feature]. Global size: blocks of outputs * WORKERS, blocks of images.
 
@@ -30,18 +30,7 @@
 #define JOIN(a, b) JOIN_(a, b)
 #define FLOATS JOIN(float, LANES)
 #endif
-#ifdef HALF_WEIGHTS
-#if LANES == 1
-#define WEIGHTS ushort
-#define WEIGHT(w, i) vload_half(i, (__global const half *)(w))
-#else
-#define WEIGHTS JOIN(ushort, LANES)
-#define WEIGHT(w, i) JOIN(vloada_half, LANES)(i, (__global const half *)(w))
-#endif
-#else
-#define WEIGHTS FLOATS
-#define WEIGHT(w, i) (w)[i]
-#endif
+#include "half_weights.clh"
 typedef FLOATS UNALIGNED __attribute__((aligned(4))); // values may begin at any float of a buffer
 
 __kernel __attribute__((reqd_work_group_size(WORKERS, 1, 1))) void rows(

@@ -2,7 +2,7 @@
 //
 // LANES: floats of a vector, 4, 8 or 16. A work-item computes VECTORS vectors of outputs of up to IMAGES images, ROWS
 // of them at a time, which divides IMAGES. FOLDED(v): what is applied to each result.
-// HALF_WEIGHTS: if defined, weights are halves, read as floats (vload_half, which every device has).
+// HALF_WEIGHTS: if defined, weights are halves (half_weights.clh).
 //
 // Weights come in panels [panel][feature][VECTORS * LANES], behind the last output filled up with zeros, biases
 // likewise. Each panel is read from memory once: BLOCK features of it serve all images one after the other while they
@@ -32,13 +32,7 @@
 #define JOIN(a, b) JOIN_(a, b)
 #define FLOATS JOIN(float, LANES)
 #define PANEL (VECTORS * LANES)
-#ifdef HALF_WEIGHTS
-#define WEIGHTS JOIN(ushort, LANES)
-#define WEIGHT(w, i) JOIN(vloada_half, LANES)(i, (__global const half *)(w))
-#else
-#define WEIGHTS FLOATS
-#define WEIGHT(w, i) (w)[i]
-#endif
+#include "half_weights.clh"
 
 __kernel void tile(__global const float *restrict x, __global const WEIGHTS *restrict weights,
                    __global const FLOATS *restrict biases, __global float *restrict y, const int images,
