@@ -31,7 +31,7 @@ _SECTIONS = (
     "[scale_channels]\nfrom=0\n",
     "[softmax]\ntemperature=2\n",
     "[connected]\noutput=2\n",
-    "[yolo]\nanchors=1,2\n",
+    "[yolo]\nanchors=1,2\nmask=0\nclasses=1\n",
     "[crop]\n",
 )
 _WORDS = (

@@ -22,6 +22,7 @@ from cnnrt_backend_sequential.rearrangement import REARRANGEMENTS
 from cnnrt_backend_sequential.relu import Rectify
 from cnnrt_backend_sequential.resampling import InterpolateImages, ResizeImages
 from cnnrt_backend_sequential.softmax import Exponentials
+from cnnrt_backend_sequential.yolo_boxes import BoxRows
 
 
 def sequential_kernels() -> list[Kernel]:
@@ -48,4 +49,5 @@ def sequential_kernels() -> list[Kernel]:
         *(kernel() for kernel in ACTIVATIONS),
         *(kernel() for kernel in REARRANGEMENTS),
         CopyFlatten(),
+        BoxRows(),
     ]

@@ -72,6 +72,7 @@ from cnnrt_layers.tanh import TanH
 from cnnrt_layers.threshold import Threshold
 from cnnrt_layers.tile import Tile
 from cnnrt_layers.unary import Unary
+from cnnrt_layers.yolo_boxes import YoloBoxes
 
 __all__ = [
     "ELU",
@@ -137,6 +138,7 @@ __all__ = [
     "Threshold",
     "Tile",
     "Unary",
+    "YoloBoxes",
 ]
 
 plugin_api = 1
@@ -204,6 +206,7 @@ def cnnrt_layers() -> Sequence[type[Layer]]:
         ROIPooling,
         PriorBox,
         DetectionOutput,
+        YoloBoxes,
         MaxUnpool,
         CumulativeSum,
         Expand,

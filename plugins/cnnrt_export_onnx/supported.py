@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from cnnrt_export_onnx import channel_rules as channels
+from cnnrt_export_onnx import detection_rules as detection
 from cnnrt_export_onnx import move_rules as moves
 from cnnrt_export_onnx import value_rules as values
 from cnnrt_export_onnx import window_rules as windows
@@ -68,6 +69,7 @@ RULES: Mapping[str, Callable[[LayerWriter], None]] = {
     "Threshold": values.threshold,
     "Tile": moves.tile,
     "Unary": values.unary,
+    "YoloBoxes": detection.yolo_boxes,
 }
 ADVICE: Mapping[str, str] = {
     "Accuracy": "leave it out: it compares answers with labels",

@@ -101,6 +101,20 @@ class Section:
             return []
         return [int(m.group()) for part in parts if (m := _INTEGER.match(part))]
 
+    def numbers(self, key: str) -> list[float]:
+        """Return a list of numbers between commas; a problem where it is missing or holds something else."""
+        self.asked.add(key)
+        option = self.options.get(key)
+        if option is None:
+            self.problem(f"{key} is not stated")
+            return []
+        matches = [_NUMBER.match(part) for part in option.value.rstrip(",").split(",")]
+        found = [float(match.group()) for match in matches if match]
+        if len(found) < len(matches) or not all(map(math.isfinite, found)):
+            self.problem(f"{key}={quoted(option.value)}", key, expected="numbers between commas")
+            return []
+        return found
+
     def _option(self, key: str) -> Option | None:
         self.asked.add(key)
         return self.options.get(key)

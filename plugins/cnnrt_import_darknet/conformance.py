@@ -37,13 +37,18 @@ activation=linear
 from=-2
 activation=leaky
 
+[convolutional]
+filters=16
+size=1
+activation=linear
+
 [yolo]
 mask=0,1
 anchors=1,2, 3,4
 classes=3
 
 [route]
-layers=-2,0
+layers=-3,0
 
 [convolutional]
 groups=2
@@ -77,7 +82,7 @@ probability=.5
 
 [softmax]
 """
-DETECTOR_VALUES = 4 * 3 * 9 + 4 * 4 + (4 * 4 + 4) + (2 * 4 * 9 + 2)
+DETECTOR_VALUES = 4 * 3 * 9 + 4 * 4 + (4 * 4 + 4) + (4 * 16 + 16) + (2 * 4 * 9 + 2)
 CLASSIFIER_VALUES = (2 * 9 + 2) + (3 * 32 + 3)
 
 

@@ -28,7 +28,7 @@ _RULES: Mapping[str, Callable[[Network, Section], Value]] = {
     "sam": join_rules.sam,
     "upsample": join_rules.upsample,
     "reorg": join_rules.reorg,
-    "yolo": head_rules.head,
+    "yolo": head_rules.yolo,
     "region": head_rules.head,
     "detection": head_rules.head,
     "Gaussian_yolo": head_rules.head,
@@ -64,7 +64,8 @@ def convert(cfg: Path, weights_path: Path) -> ImportedModel:
     """Return the model; raises ImportFailure with every problem of both files."""
     sections, findings = read_cfg(cfg)
     shape = _input_shape(sections[0])
-    network = Network(open_weights(weights_path), Value(INPUT, shape))
+    image = Value(INPUT, shape)
+    network = Network(open_weights(weights_path), image, image)
     for section in sections[1:]:
         rule = _RULES.get(section.type)
         value = rule(network, section) if rule else _unsupported(section, network.value)

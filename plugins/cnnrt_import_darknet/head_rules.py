@@ -7,7 +7,11 @@ import math
 from cnnrt_import_darknet.activations import activate, activation_of
 from cnnrt_import_darknet.cfg import Section
 from cnnrt_import_darknet.network import Network, Value
+from netfile_spec import Value as KeyValue
 from netfile_spec.problems import quoted
+
+THRESHOLD = 0.2
+"""Scores up to it are 0 where the cfg states no `thresh`, as in OpenCV; Darknet's programs have it as an argument."""
 
 
 def head(network: Network, section: Section) -> Value:
@@ -26,6 +30,46 @@ def head(network: Network, section: Section) -> Value:
         f"{quoted(name)} is the output {quoted(value.name)} as the head takes it: boxes are not decoded "
         f"({'; '.join(stated) or 'nothing is stated for that'})"
     )
+    return value
+
+
+def yolo(network: Network, section: Section) -> Value:
+    """Make a YoloBoxes; what the next section takes is what the head takes, which routes go on from."""
+    value = network.value
+    classes = section.integer("classes", 20)
+    stated = section.numbers("anchors")
+    chosen = section.integers("mask") if "mask" in section.options else list(range(section.integer("num", 1, least=1)))
+    threshold = section.number_of("thresh", THRESHOLD)
+    keys: dict[str, KeyValue] = {"scale_x_y": section.number_of("scale_x_y", 1.0), "threshold": max(threshold, 0.0)}
+    if section.flag("new_coords"):
+        keys["activated"] = True
+    section.asked.update(section.options)  # the rest is about training
+    if not stated:
+        return value  # which was told
+    if not chosen or not all(0 <= number < len(stated) // 2 for number in chosen):
+        expected = f"numbers of the {len(stated) // 2} pairs of anchors, from 0"
+        section.problem(f"boxes of the anchors {chosen}", "mask", expected=expected)
+        return value
+    anchors = tuple(size for number in chosen for size in stated[2 * number : 2 * number + 2])
+    if min(anchors) <= 0:
+        section.problem(f"anchors of the sizes {list(anchors)}", "anchors", expected="positive numbers")
+        return value
+    if len(value.shape) != 3 or value.shape[0] != len(chosen) * (5 + classes):
+        needed = len(chosen) * (5 + classes)
+        expected = f"{needed} channels: boxes × (5 + classes) = {len(chosen)} × (5 + {classes})"
+        section.problem(f"reads {'×'.join(map(str, value.shape))}", expected=expected)
+        return value
+    name = f"yolo_{section.number}"
+    keys = {"anchors": anchors, "classes": classes, **keys}
+    rows = (value.shape[1] * value.shape[2] * len(chosen), 5 + classes)
+    if not value.failed:
+        network.add("YoloBoxes", name, [value, network.image], rows, keys)
+        section.findings.note(
+            "boxes are rows as OpenCV has them: middle, width and height as shares of the image, objectness, and "
+            "scores of classes; those that overlap are all there"
+        )
+        zeros = f"; scores up to {keys['threshold']:g} are 0, see its threshold" if keys["threshold"] else ""
+        section.findings.note(f"{quoted(name)} gives the boxes of {quoted(value.name)}{zeros}")
     return value
 
 

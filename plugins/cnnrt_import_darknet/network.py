@@ -33,6 +33,7 @@ class Network:
 
     weights: WeightsFile
     value: Value
+    image: Value
     blocks: list[LayerBlock] = attrs.field(factory=list)
     parameters: dict[str, LazyWeights] = attrs.field(factory=dict)
     outputs: list[Value] = attrs.field(factory=list)

@@ -1,4 +1,4 @@
-"""SSD's layers once more: box by box, as their original loops go."""
+"""Detectors' layers once more: box by box, as their original loops go."""
 
 from __future__ import annotations
 
@@ -105,4 +105,23 @@ def _overlap(a: Box, b: Box) -> float:
     return width * height / (sum(areas) - width * height)
 
 
-DETECTION = {"detectionoutput": detection_output, "priorbox": prior_box}
+def yolo_boxes(layer: Any, inputs: Sequence[Array], weights: Weights) -> Array:
+    """Go through cells, then anchors, as Darknet's get_yolo_detections does."""
+    features, image = inputs
+    images, channels, rows, columns = features.shape
+    boxes = len(layer.anchors) // 2
+    values = channels // boxes
+    result = []
+    for n, i, j, a in itertools.product(range(images), range(rows), range(columns), range(boxes)):
+        t = [float(features[n, a * values + v, i, j]) for v in range(values)]
+        sure = t if layer.activated else [1 / (1 + math.exp(-v)) for v in t]
+        x, y = (layer.scale_x_y * v - 0.5 * (layer.scale_x_y - 1) for v in sure[:2])
+        w, h = ((2 * v) ** 2 if layer.activated else math.exp(v) for v in t[2:4])
+        width, height = layer.anchors[2 * a : 2 * a + 2]
+        box = [(j + x) / columns, (i + y) / rows, w * width / image.shape[3], h * height / image.shape[2]]
+        scores = [sure[4] * probability for probability in sure[5:]]
+        result.append([*box, sure[4], *(score if score > layer.threshold else 0.0 for score in scores)])
+    return np.array(result).reshape(images, rows * columns * boxes, values)
+
+
+DETECTION = {"detectionoutput": detection_output, "priorbox": prior_box, "yoloboxes": yolo_boxes}

@@ -107,6 +107,7 @@ REQUIRED_KEYS: dict[str, dict[str, Any]] = {
     "StridedSlice": {"axes": 1, "starts": 0, "ends": 1},
     "Tile": {"repeats": 2},
     "Unary": {"operation": "sqrt"},
+    "YoloBoxes": {"anchors": (10.0, 14.0), "classes": 1},
 }
 
 

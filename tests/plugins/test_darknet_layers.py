@@ -149,11 +149,36 @@ def test_softmax_covers_all_values_unless_it_is_spatial(tmp_path: Path) -> None:
     np.testing.assert_allclose(spatial, np.exp(IMAGE) / np.exp(IMAGE).sum(axis=0), rtol=1e-5)
 
 
-def test_heads_are_outputs_of_their_own_names(tmp_path: Path) -> None:
-    sections = CONV + "[yolo]\nmask=0\nanchors=1,2\n[route]\nlayers=-2\n[maxpool]\nstride=2\n[region]\n"
-    model = read(tmp_path, sections, CONV_WEIGHTS)
-    assert [layer.tops for layer in model.netfile.layers] == [("yolo_1",), ("region_4",)]
-    assert any("boxes are not decoded (anchors 1,2; mask 0)" in note for note in model.notes)
+def test_a_head_that_is_not_decoded_is_an_output_of_its_own_name(tmp_path: Path) -> None:
+    model = read(tmp_path, CONV + "[region]\nanchors=1,2\n", CONV_WEIGHTS)
+    assert [layer.tops for layer in model.netfile.layers] == [("region_1",)]
+    assert any("boxes are not decoded (anchors 1,2)" in note for note in model.notes)
+
+
+def test_a_yolo_head_gives_boxes_and_the_next_section_takes_what_it_takes(tmp_path: Path) -> None:
+    heads = (
+        "[conv]\nfilters=12\nactivation=linear\n[yolo]\nmask=2,0\nanchors=1,2, 3,4, 5.5,6\nclasses=1\nscale_x_y=1.1\n"
+    )
+    model = read(tmp_path, heads + "[route]\nlayers=-2\n[maxpool]\nstride=2\n", [values(12), values(12, 3)])
+    assert [layer.type for layer in model.netfile.layers] == ["Convolution", "YoloBoxes", "Pooling"]
+    yolo, pool = model.netfile.layers[1:]
+    assert (yolo.name, yolo.bottoms, pool.bottoms) == ("yolo_1", ("conv_0", "data"), ("conv_0",))
+    assert dict(yolo.keys) == {"anchors": (5.5, 6, 1, 2), "classes": 1, "scale_x_y": 1.1, "threshold": 0.2}
+    assert '"yolo_1" gives the boxes of "conv_0"; scores up to 0.2 are 0, see its threshold' in model.notes
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ("mask=0\n", "anchors is not stated"),
+        ("mask=1\nanchors=1,2\n", "boxes of the anchors [1]"),
+        ("anchors=1,x\n", 'anchors="1,x"'),
+        ("anchors=1,-2\nclasses=0\n", "anchors of the sizes [1.0, -2.0]"),
+        ("anchors=1,2\n", "reads 3×6×8"),
+    ],
+)
+def test_a_yolo_head_that_does_not_fit_is_told(tmp_path: Path, options: str, told: str) -> None:
+    assert told in failure(tmp_path, "[maxpool]\nsize=1\nstride=1\n[yolo]\n" + options).problems[0].message
 
 
 def test_preprocessing_is_darknets(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Random cases of SSD's layers."""
+"""Random cases of detectors' layers."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from cnnrt.testing.case import Case, frozen, make_case
-from cnnrt_layers import DetectionOutput, PriorBox
+from cnnrt_layers import DetectionOutput, PriorBox, YoloBoxes
 from cnnrt_layers.conformance.draws import BATCHES, SEEDS, Draw
 
 
@@ -64,7 +64,24 @@ def detection_outputs(draw: Draw) -> Case:
     return attrs.evolve(case, inputs=inputs)
 
 
+@st.composite
+def yolo_boxes(draw: Draw) -> Case:
+    """Draw anchors, classes, and both ways of coding; scores near the threshold are as likely as any."""
+    boxes, classes = draw(st.integers(1, 3)), draw(st.integers(0, 3))
+    layer = YoloBoxes(
+        anchors=tuple(draw(st.lists(st.sampled_from([3.0, 10.5, 40.0]), min_size=2 * boxes, max_size=2 * boxes))),
+        classes=classes,
+        scale_x_y=draw(st.sampled_from([1.0, 1.05, 2.0])),
+        activated=draw(st.booleans()),
+        threshold=draw(st.sampled_from([0.0, 0.2])),
+    )
+    images, rows, columns = draw(BATCHES), draw(st.integers(1, 4)), draw(st.integers(1, 4))
+    features = (images, boxes * (5 + classes), rows, columns)
+    return make_case(layer, [features, (images, 3, rows * 8, columns * 8)], seed=draw(SEEDS))
+
+
 DETECTION_CASES: dict[str, Callable[[], st.SearchStrategy[Case]]] = {
     "detectionoutput": detection_outputs,
     "priorbox": prior_boxes,
+    "yoloboxes": yolo_boxes,
 }

@@ -168,4 +168,5 @@ BOUNDS = {
     "pooling": stated,
     "relu": one_rounding,
     "softmax": softmax,
+    "yoloboxes": stated,
 }

@@ -45,6 +45,7 @@ from cnnrt_layers import (
     Softmax,
     SpaceToDepth,
     StridedSlice,
+    YoloBoxes,
 )
 from cnnrt_layers.conformance.error_bounds import BOUNDS, allowed_error
 from cnnrt_layers.conformance.moving_cases import MOVING_CASES
@@ -287,3 +288,9 @@ class SpaceToDepthSuite(ShippedLayerSuite):
     """SpaceToDepth."""
 
     layer = SpaceToDepth
+
+
+class YoloBoxesSuite(ShippedLayerSuite):
+    """YoloBoxes."""
+
+    layer = YoloBoxes
