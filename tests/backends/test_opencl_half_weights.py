@@ -251,7 +251,7 @@ def test_verification_sees_weights_that_are_rounded_otherwise() -> None:
     assert problem_of(RowsFullyConnected(), BACKEND, device, half, None) == ""
     assert "values that were looked at are wrong" in (problem_of(Truncating(), BACKEND, device, half, None) or "")
     kernel = RowsFullyConnected()
-    assert verification_key(kernel, device, whole) != verification_key(kernel, device, half)
+    assert verification_key(kernel, device, whole, None) != verification_key(kernel, device, half, None)
 
 
 def test_prepared_shapes_share_no_weights_of_another_type(chain: Path) -> None:
