@@ -87,9 +87,9 @@ class _Half:
     def __init__(self, session: Session) -> None:
         self.last: Handle = None
         self._session = session
-        self._buffer: Handle = None
         self._nbytes = 0
         self._parts: dict[tuple[int, int], Handle] = {}
+        self._buffer: Handle = None  # behind its parts, which go first then; see `Arena`
 
     def filled(self, queue: Handle, arrays: Sequence[Array]) -> tuple[Handle, ...]:
         """Return parts of the buffer with what is in the arrays, which may be overwritten then."""

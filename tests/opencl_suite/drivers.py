@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import gc
+import weakref
 from collections import Counter
 from collections.abc import Callable, Mapping
 from types import SimpleNamespace
 from typing import Any, ClassVar
+from weakref import WeakKeyDictionary, WeakSet
 
 import numpy as np
 
@@ -127,12 +129,14 @@ class Thing:
 class StubDriver(Driver):
     """A graphics processor that is not there: memory is NumPy's, and its only function is that of elementwise.cl, ReLU.
 
-    `alive` counts contexts, queues, programs, kernels and buffers.
+    `alive` counts contexts, queues, programs, kernels and buffers; `orphans` parts whose buffer went before them.
     """
 
     def __init__(self, *, shares_memory: bool = False, largest_buffer: int = 1 << 30) -> None:
         self.alive: Counter[str] = Counter()
         self.launched = 0
+        self.orphans = 0
+        self._parts: WeakKeyDictionary[Thing, WeakSet[Thing]] = WeakKeyDictionary()
         self._facts: dict[str, Any] = {
             "name": "Stub 9000",
             "version": "OpenCL 1.2 stub",
@@ -182,7 +186,7 @@ class StubDriver(Driver):
         return Thing(self.alive, "kernel", function=function, arguments={}, program=program)
 
     def set_argument(self, kernel: Handle, index: int, value: Any) -> None:
-        kernel.arguments[index] = value
+        kernel.arguments[index] = value.memory if isinstance(value, Thing) else value  # it keeps no buffer alive
 
     def buffer(self, context: Handle, access: str, nbytes: int) -> Handle:
         return self._memory(np.full(nbytes, 0xFF, np.uint8))
@@ -199,13 +203,19 @@ class StubDriver(Driver):
     def part(self, buffer: Handle, offset: int, nbytes: int) -> Handle:
         assert offset % 128 == 0
         assert offset + nbytes <= buffer.memory.size
-        return self._memory(buffer.memory[offset : offset + nbytes])
+        part = self._memory(buffer.memory[offset : offset + nbytes])
+        self._parts.setdefault(buffer, WeakSet()).add(part)
+        weakref.finalize(buffer, self._look_for_orphans, self._parts[buffer])
+        return part
+
+    def _look_for_orphans(self, parts: WeakSet[Thing]) -> None:
+        self.orphans += len(parts)
 
     def launch(self, queue: Handle, kernel: Handle, global_size: Any, local_size: Any) -> Handle:
         assert kernel.function == "elementwise"
         source, target, count, _ = (kernel.arguments[i] for i in range(4))
-        values = source.memory.view(np.float32)[:count]
-        np.maximum(values, 0, out=target.memory.view(np.float32)[:count])
+        values = source.view(np.float32)[:count]
+        np.maximum(values, 0, out=target.view(np.float32)[:count])
         self.launched += 1
         return Thing(self.alive, "event")
 
