@@ -37,9 +37,14 @@ class Arena:
                 f"{most >> 20} MiB that this device gives in one piece"
             )
         self._driver = session.driver
-        self._parts: dict[tuple[int, int], Handle] = {}
-        # Behind its parts, which go first then: NVIDIA's driver does not outlive a buffer that goes before its parts.
         self._buffer = session.driver.buffer(session.context, BOTH, nbytes) if nbytes else None
+        self._parts: dict[tuple[int, int], Handle] = {}
+
+    def __del__(self) -> None:
+        """Let go of the parts, the last one first, and of the buffer then: NVIDIA's driver survives no other order."""
+        parts = getattr(self, "_parts", {})
+        while parts:
+            parts.popitem()
 
     def part(self, offset: int, nbytes: int) -> Handle:
         """Return some bytes of it as a buffer; None where they are none."""
