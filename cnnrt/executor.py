@@ -16,6 +16,7 @@ import numpy as np
 from cnnrt.after_fork import renew_after_fork
 from cnnrt.backend import BufferSpec, Frame, Runnable, StepTimer, Weights
 from cnnrt.buffers import ALIGNMENT, Buffers, View
+from cnnrt.hardware import usable_cores
 from cnnrt.layer import Array, Shape
 from cnnrt.layouts import physical_shape, place_array, strides
 from cnnrt.plan import Plan
@@ -26,8 +27,8 @@ class Prepared:
     """Runnable segments with the frames that they work on, one for each call that may run at a time.
 
     `runnables` come with the number of parts in which their segment goes through a batch. `order`: the pieces of
-    weights that are read for each call; `resident`: those that stay. `on_devices`: some values lie in the memory of a
-    device.
+    weights that are read for each call; `resident`: those that stay. `spare_threads`: what the host can
+    do beside, while it waits for a device.
     """
 
     def __init__(
@@ -41,7 +42,7 @@ class Prepared:
     ) -> None:
         self.plan = plan
         self.resident = resident
-        self.on_devices = any(spec.private for spec in buffers.specs)
+        self.spare_threads = usable_cores() - 1 if any(spec.private for spec in buffers.specs) else 0
         self._order = tuple(order)
         grouped = itertools.groupby(runnables, key=lambda r: r[0])
         self._groups = [(parts, tuple(runnable for _, runnable in group)) for parts, group in grouped]

@@ -17,54 +17,66 @@ from cnnrt.layer import Array
 
 WORTH_A_THREAD = 1 << 20
 """Bytes that take longer to read than a thread takes to start."""
+MOST_READERS = 4
+SHARE = 8 << 20
+"""Bytes for each of several threads."""
 
 
 class FiniteInputs:
     """Within it arrays are computed from, by input name; leaving it raises InputError where one is not finite.
 
-    Unless they are read `meanwhile`, that is raised before anything is computed.
+    `threads`: the most that read them meanwhile, if they are large; with 0 that is raised before anything is computed.
     """
 
-    def __init__(self, arrays: Mapping[str, Array], *, meanwhile: bool) -> None:
+    def __init__(self, arrays: Mapping[str, Array], *, threads: int) -> None:
         self._arrays = arrays
-        self._problem: InputError | None = None
-        self._thread: threading.Thread | None = None
-        self._meanwhile = meanwhile and sum(a.nbytes for a in arrays.values()) >= WORTH_A_THREAD
+        nbytes = sum(a.nbytes for a in arrays.values())
+        count = min(threads, MOST_READERS, max(1, nbytes // SHARE)) if nbytes >= WORTH_A_THREAD else 0
+        self._suspicious = [False] * count
+        self._threads = [
+            threading.Thread(target=self._read, args=(number,), name="cnnrt-finite", daemon=True)
+            for number in range(count)
+        ]
 
     def __enter__(self) -> None:
-        if self._meanwhile:
-            self._thread = threading.Thread(target=self._look, name="cnnrt-finite", daemon=True)
-            self._thread.start()
-        else:
+        for thread in self._threads:
+            thread.start()
+        if not self._threads:
             self._look()
-            self._tell()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._thread is not None:
-            self._thread.join()
-            self._tell()
+        for thread in self._threads:
+            thread.join()
+        if any(self._suspicious):
+            self._look()
+
+    def _read(self, number: int) -> None:
+        """Read a thread's share of every array."""
+        for array in self._arrays.values():
+            flat, count = array.reshape(-1), len(self._threads)
+            step = -(-flat.size // count)
+            if _may_hold_others(flat[number * step : (number + 1) * step]):
+                self._suspicious[number] = True
 
     def _look(self) -> None:
         for name, array in self._arrays.items():
-            self._problem = self._problem or _problem(name, array)
-
-    def _tell(self) -> None:
-        if self._problem is not None:
-            raise self._problem
+            if _may_hold_others(array):
+                _raise_if_any(name, array)
 
 
-def _problem(name: str, array: Array) -> InputError | None:
+def _may_hold_others(array: Array) -> bool:
     # One pass without a temporary; only a sum that is not finite is worth a closer look.
     with np.errstate(over="ignore", invalid="ignore"):
-        suspicious = array.size and not np.isfinite(array.sum())
-    if suspicious:
-        wrong = ~np.isfinite(array)
-        if wrong.any():
-            first = np.unravel_index(int(np.argmax(wrong)), array.shape)
-            return InputError(
-                f"input {name!r}: {int(wrong.sum())} of {array.size} values are NaN or infinite, "
-                f"the first at {tuple(int(i) for i in first)}"
-            )
-    return None
+        return bool(array.size) and not np.isfinite(array.sum())
+
+
+def _raise_if_any(name: str, array: Array) -> None:
+    wrong = ~np.isfinite(array)
+    if wrong.any():
+        first = np.unravel_index(int(np.argmax(wrong)), array.shape)
+        raise InputError(
+            f"input {name!r}: {int(wrong.sum())} of {array.size} values are NaN or infinite, "
+            f"the first at {tuple(int(i) for i in first)}"
+        )

@@ -21,7 +21,7 @@ from cnnrt.arguments import names_from
 from cnnrt.caller_warning import warn_caller
 from cnnrt.errors import CnnrtError, DeviceLostError, DeviceMemoryError, DeviceWarning, InputError
 from cnnrt.executor import Prepared
-from cnnrt.finite_inputs import FiniteInputs
+from cnnrt.finite_inputs import MOST_READERS, FiniteInputs
 from cnnrt.graph import Graph, GraphInput
 from cnnrt.graph_builder import build_graph
 from cnnrt.inputs import check_inputs, check_shapes
@@ -130,7 +130,7 @@ class Net:
         self._prepared: OrderedDict[Any, Prepared] = OrderedDict()
         self._needed: dict[tuple[str, ...], Sequence[GraphInput]] = {}
         self._halved: set[Any] = set()
-        self._host_waits = False  # for a device, while the network runs
+        self._spare_threads = 0  # of the host, while it waits for a device
         self._last: Prepared | None = None
         self._closed = False
         self.after_fork()
@@ -250,7 +250,7 @@ class Net:
         names = None if outputs is None else names_from("outputs", outputs)
         wanted = self._wanted(names)
         batch = check_inputs(self._needed_inputs(wanted), images)
-        with FiniteInputs(batch.arrays, meanwhile=self._host_waits):
+        with FiniteInputs(batch.arrays, threads=self._spare_threads):
             computed = self._recovering(lambda: self._computed(batch.arrays, wanted, profile))
         # A value without a batch dimension (the accuracy over the batch) is one value however it was asked for.
         results = [r.reshape(r.shape[1:]) if batch.single and r.shape[:1] == (1,) else r for r in computed]
@@ -267,7 +267,7 @@ class Net:
             if key in self._halved:
                 raise DeviceMemoryError("it was not enough before")
             prepared = self._prepare(shapes, wanted)
-            self._host_waits = prepared.on_devices and self.settings.threads != 1
+            self._spare_threads = min(prepared.spare_threads, (self.settings.threads or MOST_READERS + 1) - 1)
             started = time.perf_counter()
             computed = prepared.run(list(arrays.values()), profile)
         except DeviceMemoryError as error:

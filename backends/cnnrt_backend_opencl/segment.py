@@ -49,13 +49,13 @@ class _Bound:
 
 @attrs.define
 class _Call:
-    """What one call at a time uses: a queue, an arena, kernels whose arguments point into it, and ways in and out.
+    """What one call at a time uses: queues, an arena, kernels whose arguments point into it, and ways in and out.
 
-    `timed`: its queue tells when the device did what; telling costs a little.
+    `timed_queue`, made when it is asked for, tells when the device did what; telling costs a little.
     """
 
     queue: Handle
-    timed: bool
+    timed_queue: Handle
     steps: tuple[_Bound, ...]
     outside: tuple[Outside, ...]
     arena: Arena
@@ -98,7 +98,10 @@ class OpenCLSegment:
         """
         self._session.check()
         try:
-            call = self._take_call(timer is not None)
+            try:
+                call = self._spare.pop()
+            except IndexError:
+                call = self._new_call()
             self._run(call, frame, timer)
         except DeviceLostError as error:
             self._on_loss(self._session, error)
@@ -108,6 +111,8 @@ class OpenCLSegment:
 
     def _run(self, call: _Call, frame: Frame, timer: StepTimer | None) -> None:
         driver, queue = self._session.driver, call.queue
+        if timer:
+            queue = call.timed_queue = call.timed_queue or self._session.queue(timed=True)
         step = None
         done: list[tuple[Step, list[Handle], float]] = []
         try:
@@ -117,7 +122,7 @@ class OpenCLSegment:
                 if step.weights.resident:
                     done.append((step, self._launch(queue, bound, at), 0.0))
                 else:
-                    done.append((step, *self._launch_in_pieces(call, bound, at)))
+                    done.append((step, *self._launch_in_pieces(call, queue, bound, at)))
             for way in call.outside:
                 way.leave(queue, frame[way.slot])
             driver.finish(queue)
@@ -160,7 +165,9 @@ class OpenCLSegment:
             events.append(driver.launch(queue, b.kernel, b.launch.global_size, b.launch.local_size))
         return events
 
-    def _launch_in_pieces(self, call: _Call, bound: _Bound, at: Mapping[int, Handle]) -> tuple[list[Handle], float]:
+    def _launch_in_pieces(
+        self, call: _Call, queue: Handle, bound: _Bound, at: Mapping[int, Handle]
+    ) -> tuple[list[Handle], float]:
         """Launch a step as its weights come; return events, and the seconds that this waited for them to be read."""
         step = bound.compiled.step
         waited = 0.0
@@ -172,25 +179,17 @@ class OpenCLSegment:
             buffers = iter(call.passage.enter([array for arrays in slices for array in arrays]))
             events: list[Handle] = []
             for number, arrays in enumerate(slices, piece.first):
-                events += self._launch(call.queue, bound, at, [next(buffers) for _ in arrays])
+                events += self._launch(queue, bound, at, [next(buffers) for _ in arrays])
                 if bound.columns is not None:
-                    events.append(bound.columns.put(call.queue, at, number))
-            self._session.driver.flush(call.queue)
+                    events.append(bound.columns.put(queue, at, number))
+            self._session.driver.flush(queue)
             if events:
                 call.passage.leave(events[-1])
             all_events += events
             asked = time.perf_counter()
         return all_events, waited
 
-    def _take_call(self, timed: bool) -> _Call:
-        """Return what an earlier call used, if its queue is of that kind, else something new in its place."""
-        try:
-            call = self._spare.pop()
-        except IndexError:
-            return self._new_call(timed)
-        return call if call.timed == timed else self._new_call(timed)
-
-    def _new_call(self, timed: bool) -> _Call:
+    def _new_call(self) -> _Call:
         session = self._session
         arena = Arena(session, self._arena_bytes)
         steps = tuple(self._bound(compiled, arena) for compiled in self._steps)
@@ -200,7 +199,7 @@ class OpenCLSegment:
             )
             for slot in sorted(self._read | self._written)
         )
-        return _Call(session.queue(timed=timed), timed, steps, outside, arena, weight_passage(session))
+        return _Call(session.queue(), None, steps, outside, arena, weight_passage(session))
 
     def _bound(self, compiled: _Compiled, arena: Arena) -> _Bound:
         session, step = self._session, compiled.step

@@ -50,8 +50,7 @@ CHECKING_INPUTS = {
     "finite_inputs.py:FiniteInputs.__enter__",
     "finite_inputs.py:FiniteInputs.__exit__",
     "finite_inputs.py:FiniteInputs._look",
-    "finite_inputs.py:FiniteInputs._tell",
-    "finite_inputs.py:_problem",
+    "finite_inputs.py:_may_hold_others",
 }
 RUNNING = {
     "net.py:Net.compute",

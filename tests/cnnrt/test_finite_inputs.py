@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from cnnrt.errors import InputError
-from cnnrt.finite_inputs import WORTH_A_THREAD, FiniteInputs
+from cnnrt.finite_inputs import SHARE, FiniteInputs
 
-LARGE = (2, WORTH_A_THREAD // 4)
+LARGE = (2, SHARE // 4)
 
 
 def spoiled(shape: tuple[int, ...], value: float) -> np.ndarray:
@@ -20,16 +20,16 @@ def spoiled(shape: tuple[int, ...], value: float) -> np.ndarray:
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
-@pytest.mark.parametrize("meanwhile", [False, True])
-def test_the_first_value_that_is_no_number_is_named(value: float, meanwhile: bool) -> None:
+@pytest.mark.parametrize("threads", [0, 1, 7])
+def test_the_first_value_that_is_no_number_is_named(value: float, threads: int) -> None:
     expected = rf"input 'data': 1 of {2 * LARGE[1]} values are NaN or infinite, the first at \(1, 7\)"
-    with pytest.raises(InputError, match=expected), FiniteInputs({"data": spoiled(LARGE, value)}, meanwhile=meanwhile):
+    with pytest.raises(InputError, match=expected), FiniteInputs({"data": spoiled(LARGE, value)}, threads=threads):
         pass
 
 
 def test_nothing_is_computed_of_bad_inputs_that_are_read_first() -> None:
     computed = []
-    with pytest.raises(InputError), FiniteInputs({"data": spoiled((2, 9), np.nan)}, meanwhile=True):
+    with pytest.raises(InputError), FiniteInputs({"data": spoiled((2, 9), np.nan)}, threads=2):
         computed.append("small ones are read at once")
     assert not computed
 
@@ -42,17 +42,17 @@ def test_large_inputs_are_read_by_another_thread_while_a_device_works() -> None:
             names.append(threading.current_thread().name)
             return np.asarray(self).sum()
 
-    with FiniteInputs({"data": np.ones(LARGE, np.float32).view(Watched)}, meanwhile=True):
+    with FiniteInputs({"data": np.ones(LARGE, np.float32).view(Watched)}, threads=2):
         pass
-    assert names == ["cnnrt-finite"]
+    assert names == ["cnnrt-finite"] * 2
 
 
 def test_what_went_wrong_with_bad_inputs_is_their_fault() -> None:
-    with pytest.raises(InputError) as raised, FiniteInputs({"data": spoiled(LARGE, np.nan)}, meanwhile=True):
+    with pytest.raises(InputError) as raised, FiniteInputs({"data": spoiled(LARGE, np.nan)}, threads=2):
         raise ArithmeticError("of NaN")
     assert isinstance(raised.value.__context__, ArithmeticError)
 
 
 def test_sums_beyond_float32_are_no_fault() -> None:
-    with FiniteInputs({"data": np.full((2, 9), 3e38, np.float32)}, meanwhile=False):
+    with FiniteInputs({"data": np.full((2, 9), 3e38, np.float32)}, threads=0):
         pass
