@@ -80,7 +80,7 @@ def tune(
             print_json({"netfile": str(netfile), "inputs": shapes, "layers": [t.to_dict() for t in known]})
             return
         _print(stdout(), known)
-        if any(t.why == UNMEASURED for t in known):
+        if any(t.record.left if t.record else t.why == UNMEASURED for t in known):
             tell("note", "what was learned is kept; where time ran out, run it again, or give it more (--budget)")
         if not net.settings.auto_tuning:
             tell("note", "auto_tuning is off in this NetFile: it runs by the cost model's choice until it is on")

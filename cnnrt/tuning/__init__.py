@@ -3,7 +3,9 @@
 key.py           what a measurement holds for: device, sources, search space, threads, layer, shapes
 measurement.py   kernels timed against each other; a winner is faster by more than the noise
 record.py        the outcome, as it is remembered
-tuner.py         which layers of a network are measured, in what order, within what time and memory
+tasks.py         what is to be measured: layers, and for each the kernels and variants that are worth a try
+budget.py        how layers share the time
+tuner.py         in what order, within what time and memory
 knowledge.py     what placement asks: measured choices, quarantined kernels
 store.py         facts on disk; a broken, full or foreign store is never more than a warning
 turn.py          one process of the machine measures at a time

@@ -15,7 +15,8 @@ from cnnrt.plugins import PluginHost
 from cnnrt.settings import Settings
 from cnnrt.tuning.knowledge import Knowledge
 from cnnrt.tuning.record import Record
-from cnnrt.tuning.tuner import Limits, Progress, open_tasks, tune, worth_trying
+from cnnrt.tuning.tasks import open_tasks, worth_trying
+from cnnrt.tuning.tuner import Limits, Progress, tune
 
 UNMEASURED = "not measured: the time or the memory allowed was used up"
 
@@ -58,8 +59,11 @@ def tune_network(
 
 def tuning_left(rivals: Sequence[Competition], known: Knowledge) -> str:
     """Return a sentence where something is not measured yet (empty: nothing)."""
-    left = len(open_tasks(rivals, known))
-    return f"{left} layers run on the cost model's choice: they were not measured" if left else ""
+    tasks = open_tasks(rivals, known)
+    unmeasured = sum(task.record is None for task in tasks)
+    if unmeasured:
+        return f"{unmeasured} layers run on the cost model's choice: they were not measured"
+    return f"{len(tasks)} layers were not measured with all kernels" if tasks else ""
 
 
 def tuned_layers(rivals: Sequence[Competition], known: Knowledge) -> list[Tuned]:

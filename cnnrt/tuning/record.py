@@ -25,12 +25,16 @@ class Timed:
 
 @attrs.frozen
 class Record:
-    """What was timed on `batch` images (None: no batch), the winner, and the default; both are indices of `timed`."""
+    """What was timed on `batch` images (None: no batch), the winner, and the default; both are indices of `timed`.
+
+    `left`: how many candidates more there were when time was up.
+    """
 
     timed: tuple[Timed, ...]
     winner: int
     default: int
     batch: int | None
+    left: int = 0
 
     @property
     def gain(self) -> float:
@@ -57,7 +61,8 @@ def record_from(value: Any) -> Record | None:
         return None
     if not (0 <= winner < len(kept) and 0 <= default < len(kept)) or not (batch is None or _is_int(batch)):
         return None
-    return Record(tuple(kept), winner, default, batch)
+    left = value.get("left", 0)  # records of before there was any
+    return Record(tuple(kept), winner, default, batch, left) if _is_int(left) and left >= 0 else None
 
 
 def _timed(value: Any) -> Timed | None:

@@ -1,15 +1,14 @@
 """The tuner: measures, layer by layer, the kernels that compete for a network, and remembers what it learns.
 
 Heaviest layers first, each within its share of the time budget; what was measured before is not measured again, and
-equal layers are measured once. Candidates are every kernel of every device in use with every variant of its
-parameters, those left out that the cost model expects to take more than three times the best. Compiled ones are
-verified before they are timed. A kernel that reads or writes another layout than the default is charged with the
-reorders.
+equal layers are measured once. Where making code for all candidates would take more than a layer's share, the default
+and the most promising ones are timed, then the next layer's: all layers get their first candidates before any gets all
+of its own. What time is left goes to the others, in the same way. Compiled kernels are verified before they are timed.
+A kernel that reads or writes another layout than the default is charged with the reorders.
 """
 
 from __future__ import annotations
 
-import itertools
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -22,25 +21,21 @@ from cnnrt.candidates import Candidate
 from cnnrt.kernel_trial import KernelTrial, make_trial, plain_bytes, random_arrays, trial_bytes
 from cnnrt.kernel_verification import Fault, report, verify
 from cnnrt.layer_call import LayerCall
-from cnnrt.passes.split_batch import JoinItems
 from cnnrt.placement import Competition
 from cnnrt.plugins import PluginHost
 from cnnrt.profile import Profile
 from cnnrt.reorder_pass import reorder_seconds
 from cnnrt.tensor import PLAIN, TensorType
-from cnnrt.tuning.key import batch_of, in_bucket, measurement_key
+from cnnrt.tuning.budget import Clock, Share
+from cnnrt.tuning.key import batch_of, measurement_key
 from cnnrt.tuning.knowledge import Knowledge
 from cnnrt.tuning.measurement import Run, Timing, time_in_turns, winner_of
 from cnnrt.tuning.record import Record, Timed
+from cnnrt.tuning.tasks import Task, continued, open_tasks, worth_trying
 from cnnrt.tuning.turn import turn
 
 log = logging.getLogger("cnnrt.tuning")
 
-WORTH_TRYING = 3.0
-"""Times the best estimate; what is expected to take longer is not tried."""
-MOST_VARIANTS = 24
-LEAST_TIMING = 0.3
-"""Seconds of timing for a layer, if the budget has them."""
 PATIENCE = 1.0
 """Seconds to wait for another process that measures."""
 
@@ -58,50 +53,6 @@ class Limits:
     seconds: float
     room: int | None = None
     strict: bool = False
-
-
-@attrs.frozen
-class _Task:
-    name: str
-    call: LayerCall
-    able: tuple[Candidate, ...]
-    tried: tuple[Candidate, ...]
-    weight: float
-
-
-def open_tasks(rivals: Sequence[Competition], known: Knowledge) -> list[_Task]:
-    """Return what is not known yet, the heaviest first; equal layers once, and nothing for a partial batch."""
-    tasks: dict[str, _Task] = {}
-    for rival, times in zip(rivals, _times(rivals), strict=True):
-        able = rival.candidates.able
-        if rival.view or not able or known.record(rival.call, able) is not None:
-            continue
-        batch = batch_of(rival.call)
-        if batch is not None and batch < max(known.largest_batch, 1):
-            continue
-        tried = worth_trying(rival.call, able)
-        if len(tried) > 1:
-            key = repr(measurement_key(rival.call, able, known.threads))
-            weight = times * able[0].seconds + (tasks[key].weight if key in tasks else 0)
-            tasks[key] = _Task(rival.node.name, rival.call, able, tried, weight)
-    return sorted(tasks.values(), key=lambda t: -t.weight)
-
-
-def _times(rivals: Sequence[Competition]) -> list[int]:
-    """Return how often each is computed for one batch: what is before a `JoinItems`, part by part."""
-    times = [1] * len(rivals)
-    for place, rival in enumerate(rivals):
-        if isinstance(rival.node.layer, JoinItems):
-            times[:place] = [rival.node.layer.parts * own for own in times[:place]]
-    return times
-
-
-def worth_trying(call: LayerCall, able: Sequence[Candidate]) -> tuple[Candidate, ...]:
-    """Return the default and the variants that may beat it, the most promising first."""
-    others = [v for c in able for v in (*([] if c is able[0] else [c]), *_variants(call, c))]
-    best = min(c.seconds for c in (able[0], *others))
-    promising = [c for c in others if c.seconds <= WORTH_TRYING * best]
-    return (able[0], *sorted(promising, key=lambda c: c.seconds)[:MOST_VARIANTS])
 
 
 def tune(
@@ -131,7 +82,7 @@ def tune(
 
 
 def _measure_all(
-    tasks: Sequence[_Task], host: PluginHost, known: Knowledge, limits: Limits, progress: Progress | None
+    tasks: Sequence[Task], host: PluginHost, known: Knowledge, limits: Limits, progress: Progress | None
 ) -> str:
     if not tasks:
         return ""
@@ -140,59 +91,98 @@ def _measure_all(
         len(tasks),
         limits.seconds,
     )
-    end = time.perf_counter() + limits.seconds
-    left_out = []
+    clock = Clock(time.perf_counter() + limits.seconds)
+    rest, given_up = _measure_in_order(tasks, host, known, limits, clock, progress)
+    while rest and not clock.over:
+        rest, stopped = _measure_in_order(rest, host, known, limits, clock)
+        given_up += stopped
+    if progress:
+        progress(len(tasks), len(tasks), "")
+    unmeasured = [task.name for task in given_up if not task.record]
+    unfinished = [task.name for task in (*given_up, *rest) if task.record]
+    notes = []
+    if unmeasured:
+        notes.append(f"not measured within {limits.seconds:.3g} s and the memory allowed: {', '.join(unmeasured)}")
+    if unfinished:
+        notes.append(f"measured, but not with all kernels, within {limits.seconds:.3g} s: {', '.join(unfinished)}")
+    return "; ".join(notes)
+
+
+def _measure_in_order(
+    tasks: Sequence[Task],
+    host: PluginHost,
+    known: Knowledge,
+    limits: Limits,
+    clock: Clock,
+    progress: Progress | None = None,
+) -> tuple[list[Task], list[Task]]:
+    """Measure each layer within its share; return what is left to be tried, and those that nothing was learned of."""
+    rest: list[Task] = []
+    nothing: list[Task] = []
     for number, task in enumerate(tasks):
         if progress:
             progress(number, len(tasks), task.name)
-        now = time.perf_counter()
-        share = (end - now) * task.weight / sum(t.weight for t in tasks[number:])
-        verified = _verified(task, host.backends(), known, limits, end)
-        # Compiling and verifying may have used up the share; what cost so much is timed all the same.
-        until = min(end, max(now + share, time.perf_counter() + LEAST_TIMING))
-        record = verified and _measure(verified, host.backends(), host, known, until, end)
-        if verified and record:
-            key = measurement_key(verified.call, verified.able, known.threads)
-            known.store.put("measurement", key, record.to_json())
-        else:
-            left_out.append(task.name)
-    if progress:
-        progress(len(tasks), len(tasks), "")
-    if not left_out:
-        return ""
-    return f"not measured within {limits.seconds:.3g} s and the memory allowed: {', '.join(left_out)}"
+        part = task.weight / sum(t.weight for t in tasks[number:])
+        share = Share(clock, part, behind=len(tasks) - number - 1)
+        verified, reached = _verified(task, host.backends(), known, limits, share)
+        record = _measure(verified, reached, host, known, share) if verified else None
+        if verified is None or record is None:
+            nothing.append(task)
+            continue
+        key = measurement_key(verified.call, verified.able, known.threads)
+        known.store.put("measurement", key, record.to_json())
+        if record.left:
+            rest.append(continued(verified, record))
+    return rest, nothing
 
 
 def _verified(
-    task: _Task, backends: Mapping[str, Backend], known: Knowledge, limits: Limits, end: float
-) -> _Task | None:
-    """Return the task without liars and without what does not fit into memory; None where the time is used up."""
-    for c in _fitting(task, limits.room):
-        if time.perf_counter() >= end:
-            return None
-        if c.kernel.compiled and _problem(c, backends, task, known, limits.strict):
+    task: Task, backends: Mapping[str, Backend], known: Knowledge, limits: Limits, share: Share
+) -> tuple[Task | None, int]:
+    """Return the task without liars and without what does not fit into memory, and how many of it can be timed now.
+
+    None where the time does not do for a contest.
+    """
+    fitting = _fitting(task, limits.room)
+    honest: list[Candidate] = []
+    for place, c in enumerate(fitting):
+        if share.clock.over or (len(honest) >= task.fewest and share.made_enough):
+            left = fitting[place:]
+            break
+        if not c.kernel.compiled:
+            honest.append(c)
+            continue
+        started = time.perf_counter()
+        problem = _problem(c, backends, task, known, limits.strict)
+        share.made(time.perf_counter() - started)
+        if not problem:
+            honest.append(c)
+        elif c is task.tried[0]:
             able = tuple(o for o in task.able if not known.quarantine(o.kernel, o.device))
-            if not able:
-                return None
             # Perhaps with another default, and other variants that may beat it.
-            return _verified(
-                attrs.evolve(task, able=able, tried=worth_trying(task.call, able)), backends, known, limits, end
-            )
-    return attrs.evolve(task, tried=tuple(_fitting(task, limits.room)))
+            again = attrs.evolve(task, able=able, tried=worth_trying(task.call, able), record=None) if able else None
+            return _verified(again, backends, known, limits, share) if again else (None, 0)
+    else:
+        left = []
+    able = tuple(o for o in task.able if not known.quarantine(o.kernel, o.device))
+    left = [c for c in left if not known.quarantine(c.kernel, c.device)]
+    if len(honest) < task.fewest:
+        return None, 0
+    return attrs.evolve(task, able=able, tried=(*honest, *left)), len(honest)
 
 
-def _measure(
-    task: _Task, backends: Mapping[str, Backend], host: PluginHost, known: Knowledge, until: float, end: float
-) -> Record | None:
-    """Return what was timed, None where the default and another candidate could not be."""
-    tried = task.tried
-    if len(tried) < 2 or tried[0].kernel is not task.able[0].kernel:
+def _measure(task: Task, reached: int, host: PluginHost, known: Knowledge, share: Share) -> Record | None:
+    """Return what was timed, of the first `reached` candidates; None where that is no contest."""
+    if task.tried[0].kernel is not task.able[0].kernel:
         return None
+    backends = host.backends()
     inputs, weights = random_arrays(task.call)
     trials: list[KernelTrial] = []
     running: list[Candidate] = []
-    for c in tried:
-        if time.perf_counter() >= end:
+    left = len(task.tried) - reached
+    for place, c in enumerate(task.tried[:reached]):
+        if share.clock.over or (len(running) >= task.fewest and share.over):
+            left += reached - place
             break
         try:
             trials.append(
@@ -201,41 +191,49 @@ def _measure(
             running.append(c)
         except Exception as error:
             log.debug("%s: %s cannot be tried: %s", task.name, c.kernel.title, error)
-            if c is tried[0]:
+            if c is task.tried[0]:
                 return None
     del weights
-    if len(running) < 2:
+    if len(running) < task.fewest:
+        return attrs.evolve(task.record, left=0) if task.record and not left else None
+    timings = time_in_turns([_runner(trial) for trial in trials], share.timing_ends())
+    timings = [timing for timing in timings if timing.rounds]  # where time was up, the last have none
+    left += len(running) - len(timings)
+    if len(timings) < task.fewest:
         return None
-    timings = time_in_turns([_runner(trial) for trial in trials], until)
     charged = [
         Timing(tuple(r + _joins(c.kernel, running[0].kernel, task.call, c, host, known.threads) for r in timing.rounds))
-        for c, timing in zip(running, timings, strict=True)
+        for c, timing in zip(running, timings, strict=False)
     ]
-    timed = [
-        Timed(
-            c.device.title,
-            f"{c.kernel.backend}/{c.kernel.name}",
-            dict(c.kernel.tuning),
-            timing.seconds,
-            timing.noise,
-            len(timing.rounds),
-        )
-        for c, timing in zip(running, charged, strict=True)
-        if timing.rounds
-    ]
-    if len(timed) < len(running):
-        return None
-    return Record(tuple(timed), winner_of(charged), 0, batch_of(task.call))
+    return _joined(
+        task.record,
+        [_timed(c, timing) for c, timing in zip(running, charged, strict=False)],
+        winner_of(charged),
+        left,
+        batch_of(task.call),
+    )
 
 
-def _problem(c: Candidate, backends: Mapping[str, Backend], task: _Task, known: Knowledge, strict: bool) -> str:
+def _timed(c: Candidate, timing: Timing) -> Timed:
+    name = f"{c.kernel.backend}/{c.kernel.name}"
+    return Timed(c.device.title, name, dict(c.kernel.tuning), timing.seconds, timing.noise, len(timing.rounds))
+
+
+def _joined(before: Record | None, timed: Sequence[Timed], winner: int, left: int, batch: int | None) -> Record:
+    """Return a record of what was timed now, the default first, and earlier."""
+    now = [(t.device, t.kernel, dict(t.tuning)) for t in timed]
+    earlier = [t for t in before.timed if (t.device, t.kernel, dict(t.tuning)) not in now] if before else []
+    return Record((*timed, *earlier), winner, 0, batch, left)
+
+
+def _problem(c: Candidate, backends: Mapping[str, Backend], task: Task, known: Knowledge, strict: bool) -> str:
     problem = verify(c.kernel, backends[c.device.backend], c.device, task.call, known.threads, known.store, task.name)
     if problem:
         report([Fault(task.name, c.kernel, c.device, problem)], strict=strict)
     return problem
 
 
-def _fitting(task: _Task, room: int | None) -> list[Candidate]:
+def _fitting(task: Task, room: int | None) -> list[Candidate]:
     """Return the candidates whose trials fit into memory together."""
     if room is None:
         from cnnrt.hardware import detect_hardware
@@ -249,19 +247,6 @@ def _fitting(task: _Task, room: int | None) -> list[Candidate]:
             room -= needed
             fitting.append(c)
     return fitting
-
-
-def _variants(call: LayerCall, c: Candidate) -> list[Candidate]:
-    tunables = c.kernel.tunables(in_bucket(call), c.device)
-    if not tunables:
-        return []
-    variants = []
-    for values in itertools.product(*(t.values for t in tunables)):
-        tuning = dict(zip((t.name for t in tunables), values, strict=True))
-        if c.kernel.allows(call, tuning):
-            kernel = c.kernel.tuned(tuning)
-            variants.append(attrs.evolve(c, kernel=kernel, seconds=kernel.estimate(call, c.device)))
-    return variants
 
 
 def _runner(trial: KernelTrial) -> Run:

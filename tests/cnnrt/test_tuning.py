@@ -21,13 +21,14 @@ from cnnrt.plan import PlanRow
 from cnnrt.tuning import store as module
 from cnnrt.tuning.key import batch_bucket
 from cnnrt.tuning.measurement import Timing, standard_error, time_in_turns, winner_of
+from cnnrt.tuning.network import Tuned
 from cnnrt.tuning.record import record_from
 from cnnrt.tuning.store import default_store
 from cnnrt.tuning.turn import turn
 from core_suite.plugins_in_memory import host_with_backends
 from core_suite.small_networks import images, write_chain
 from core_suite.toy_backend import ToyBackend, ToyKernel
-from core_suite.tunable_kernels import CompiledKernel, SleepyKernel
+from core_suite.tunable_kernels import CompiledKernel, SleepyKernel, SlowlyMadeKernel
 
 QUICK, SLOW = 2e-4, 6e-3
 
@@ -267,6 +268,57 @@ def test_an_interrupt_keeps_what_was_learned_and_comes_through(tmp_path: Path, m
     assert "Convolution" in fact.key["call"]["layer"], "the heaviest layer comes first"
 
 
+def slowly_made(making: float = 0.05) -> list[SlowlyMadeKernel]:
+    """Two layers' kernels of six variants, the last of which is the quickest; the first layer is by far the heavier."""
+    lasts = {**dict.fromkeys(range(1, 6), SLOW), 6: QUICK}
+    return [
+        SlowlyMadeKernel(kind, making, name="slowly", seconds=seconds, lasts=SLOW, lasts_by=lasts)
+        for kind, seconds in (("Convolution", 1.0), ("FullyConnected", 1e-3))
+    ]
+
+
+def tried(known: Sequence[Tuned]) -> dict[str, tuple[int, int]]:
+    """Return for each measured layer how many candidates were timed, and how many are left."""
+    return {t.layer: (len(t.record.timed), t.record.left) for t in known if t.record}
+
+
+def test_every_layer_is_measured_with_its_first_candidates_before_any_is_with_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The heavier layer's share would be all of the time, and making its seven candidates takes most of that."""
+    monkeypatch.setattr("cnnrt.tuning.budget.LEAST_TIMING", 0.8)
+    net = net_with(tmp_path, slowly_made(0.2))
+    seen: list[str] = []
+    known = net.tune((2, 3, 8, 8), budget=2.5, progress=lambda done, total, layer: seen.append(layer))
+    assert seen == ["conv", "scores", ""]
+    assert tried(known).keys() == {"conv", "scores"}
+    for timed, left in tried(known).values():
+        assert timed >= 2
+        assert timed + left == 7
+    assert any(left for _, left in tried(known).values())
+
+
+def test_what_time_is_left_goes_to_the_other_candidates(tmp_path: Path) -> None:
+    known = net_with(tmp_path, slowly_made()).tune((2, 3, 8, 8), budget=30)
+    assert tried(known) == {"conv": (7, 0), "scores": (7, 0)}
+
+
+def test_candidates_that_were_left_are_tried_by_the_next_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    net = net_with(tmp_path, slowly_made(0.3), tuning_budget=2)
+    net.prepare((2, 3, 8, 8))
+    assert any("measured, but not with all kernels, within 2 s: conv" in note for note in net.plan.notes)
+    forget_process(monkeypatch)
+    first, _ = kernels = slowly_made(0.0)
+    net = net_with(tmp_path / "later", kernels, tuning_budget=30)
+    net.prepare((2, 3, 8, 8))
+    assert conv(net).tuning == {"tile": 6}
+    assert not any("not with all kernels" in note for note in net.plan.notes)
+    (record,) = [t.record for t in net.tune((2, 3, 8, 8)) if t.layer == "conv"]
+    assert record is not None
+    assert (len(record.timed), record.left) == (7, 0)
+    assert first.bound, "the others were tried"
+
+
 def test_a_liar_among_the_candidates_is_verified_before_it_is_timed(tmp_path: Path) -> None:
     def spoil(output: Any) -> None:
         output[...] = 0
@@ -318,6 +370,8 @@ def test_a_liar_that_was_the_default_leaves_the_others_to_compete(tmp_path: Path
         lambda v: v["timed"][0].update(tuning={"tile": 1.5}),
         lambda v: v.pop("default"),
         lambda v: v.update(batch="many"),
+        lambda v: v.update(left=-1),
+        lambda v: v.update(left="some"),
     ],
 )
 def test_records_of_the_wrong_form_are_no_records(tmp_path: Path, spoil: Any) -> None:

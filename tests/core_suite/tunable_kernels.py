@@ -48,6 +48,24 @@ class SleepyKernel(ToyKernel):
         return run
 
 
+class SlowlyMadeKernel(SleepyKernel):
+    """Is compiled, which takes `making` seconds for each of its variants, once."""
+
+    compiled = True
+
+    def __init__(self, layer: str, making: float, **sleepy: Any) -> None:
+        super().__init__(layer, **sleepy)
+        self.making = making
+        self.made: set[int | str] = set()
+
+    def bind(self, call: LayerCall) -> HostFunction:
+        variant = self.tuning.get("tile", 0)
+        if variant not in self.made:
+            time.sleep(self.making)
+            self.made.add(variant)
+        return super().bind(call)
+
+
 class CompiledKernel(ToyKernel):
     """Says that it is compiled; `spoil` is done to its output after the right values are there. Counts its runs."""
 
