@@ -21,6 +21,7 @@ from fuzz import (
     tensorflow,
     tflite,
     torch7,
+    tuning_packs,
     veles,
 )
 from fuzz.target import Target
@@ -51,6 +52,7 @@ TARGETS = (
     torch7.TARGET,
     veles.TARGET,
     cuda_convnet.TARGET,
+    tuning_packs.TARGET,
 )
 
 

@@ -10,11 +10,12 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeGuard
 
+from cnnrt.arguments import is_count
 from cnnrt.errors import CnnrtError, InputError
 from cnnrt.tuning.record import record_from
 from cnnrt.tuning.store import LONGEST_VALUE, Fact, Store
@@ -92,18 +93,54 @@ def _parsed(path: Path) -> Any:
 
 
 def is_measurement_key(key: Any) -> TypeGuard[dict[str, Any]]:
-    """Tell whether a key has the parts of a measurement's; what they say decides only whom it is for."""
-    if not isinstance(key, dict) or set(key) != {"call", "threads", "space"}:
-        return False
-    call, space = key["call"], key["space"]
-    if not isinstance(call, dict) or not isinstance(call.get("layer"), str) or not isinstance(space, list):
-        return False
-    lists = [call.get(name) for name in ("folded", "inputs", "outputs")]
+    """Tell whether a key has the form of a measurement's; what it says decides only whom it is for."""
     return (
-        all(isinstance(own, list) for own in lists)
-        and all(isinstance(s, dict) for s in space)
+        _has(key, {"call": _is_call, "threads": _is_count_or_none, "space": _list_of(_is_competitor)})
         and len(json.dumps(key)) <= LONGEST_VALUE
     )
+
+
+def _is_call(value: Any) -> bool:
+    tensors = _list_of(_is_tensor)
+    weights = value.get("weights") if isinstance(value, dict) else None
+    parts = {"layer": _is_text, "folded": _list_of(_is_text), "inputs": tensors, "outputs": tensors}
+    named = isinstance(weights, dict) and all(map(_is_tensor, weights.values()))
+    return named and _has(value, {**parts, "weights": lambda weights: True})
+
+
+def _is_competitor(value: Any) -> bool:
+    texts = dict.fromkeys(("kernel", "source", "device"), _is_text)
+    return _has(value, {**texts, "tunables": _list_of(_list_of(_is_number_or_text))})
+
+
+def _is_tensor(value: Any) -> bool:
+    """Tell whether something is a dtype and a shape, as `cnnrt.tuning.key` writes them."""
+    return isinstance(value, list) and bool(value) and _is_text(value[0]) and all(map(_is_number_or_text, value[1:]))
+
+
+def _has(value: Any, parts: Mapping[str, Callable[[Any], bool]]) -> bool:
+    """Tell whether something is a dictionary of exactly these parts, each of which is right."""
+    return (
+        isinstance(value, dict)
+        and set(value) == set(parts)
+        and all(is_right(value[name]) for name, is_right in parts.items())
+    )
+
+
+def _list_of(is_right: Callable[[Any], bool]) -> Callable[[Any], bool]:
+    return lambda value: isinstance(value, list) and all(map(is_right, value))
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _is_count_or_none(value: Any) -> bool:
+    return value is None or is_count(value)
+
+
+def _is_number_or_text(value: Any) -> bool:
+    return isinstance(value, str) or is_count(value)
 
 
 def _refuse(constant: str) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import math
+import sys
 from collections.abc import Mapping
 from typing import Any, TypeGuard
 
 import attrs
 
 MOST_TIMED = 256
+_LARGEST = sys.float_info.max
 
 
 @attrs.frozen
@@ -80,7 +81,8 @@ def _timed(value: Any) -> Timed | None:
 
 
 def _is_number(value: Any) -> TypeGuard[float]:
-    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < math.inf
+    # An integer of JSON may be beyond any float.
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= _LARGEST
 
 
 def _is_int(value: Any) -> TypeGuard[int]:

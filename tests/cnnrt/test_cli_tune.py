@@ -120,6 +120,11 @@ HOSTILE = {
     "a huge key": lambda p: p["measurements"][0]["key"]["call"].update(layer="x" * 100_000),
     "seconds that are text": lambda p: p["measurements"][0]["value"]["timed"][0].update(seconds="1"),
     "seconds that are infinite": lambda p: p["measurements"][0]["value"]["timed"][0].update(seconds=1e999),
+    "seconds beyond any float": lambda p: p["measurements"][0]["value"]["timed"][0].update(seconds=10**400),
+    "a shape of shapes": lambda p: p["measurements"][0]["key"]["call"].update(inputs=[["float32", [1, 2]]]),
+    "weights without names": lambda p: p["measurements"][0]["key"]["call"].update(weights=[]),
+    "a competitor without a device": lambda p: p["measurements"][0]["key"]["space"][0].pop("device"),
+    "threads in words": lambda p: p["measurements"][0]["key"].update(threads="many"),
     "a winner beyond the end": lambda p: p["measurements"][0]["value"].update(winner=10**30),
 }
 

@@ -45,6 +45,7 @@ READERS = (
     "torch7",
     "veles",
     "cuda-convnet",
+    "tuning-pack",
 )
 FIRST, INPUTS = 100, 120
 """What comes before number 100 are worst cases, which take their time: `make fuzz` reads them."""
