@@ -12,6 +12,7 @@ from cnnrt.cli.command_line import Command
 from cnnrt.cli.net_options import (
     NetOptions,
     Stated,
+    budget_option,
     input_option,
     json_option,
     net_options,
@@ -52,6 +53,7 @@ if TYPE_CHECKING:
 )
 @click.option("--runs", type=click.IntRange(min=1), metavar="N", help="Measure so many runs instead.")
 @click.option("--layers", is_flag=True, help="Show the time of each layer.")
+@budget_option
 @net_options
 @json_option
 def bench(

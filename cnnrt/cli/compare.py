@@ -13,6 +13,7 @@ from cnnrt.cli.command_line import FAILED, Command
 from cnnrt.cli.net_options import (
     NetOptions,
     Stated,
+    budget_option,
     input_option,
     json_option,
     net_options,
@@ -56,6 +57,7 @@ def _modes(context: click.Context, parameter: click.Parameter, value: str) -> tu
     metavar="T",
     help="Largest difference, by the largest value, up to which values agree.  [default: 1e-05]",
 )
+@budget_option
 @net_options
 @json_option
 @click.pass_context

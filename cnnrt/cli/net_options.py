@@ -54,6 +54,7 @@ class NetOptions:
     device: str | None = None
     strict: bool = False
     weight_storage: str | None = None
+    budget: float | None = None
 
     def open(self, netfile: Path, mode: str | None = None) -> Net:
         """Return the network."""
@@ -67,6 +68,7 @@ class NetOptions:
             device=self.device,
             strict=self.strict,
             weight_storage=self.weight_storage,
+            tuning_budget=self.budget,
             root_directory=self.root,
         )
 
@@ -93,6 +95,14 @@ input_option = click.option(
     help="Shape of an input, with its batch; repeat it for several inputs.",
 )
 
+budget_option = click.option(
+    "--budget",
+    type=Number(min=0),
+    metavar="S",
+    help="Measure kernels for at most so many seconds, if they are to be measured.  [default: 10]",
+)
+"""Beside `net_options`, for commands that prepare a network: where auto_tuning is on, they tune it."""
+
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
 
 
@@ -108,9 +118,10 @@ def net_options(command: Function) -> Function:
         device: str | None,
         strict: bool,
         weight_storage: str | None,
+        budget: float | None = None,
         **others: Any,
     ) -> None:
-        command(*args, options=NetOptions(root, ram, threads, device, strict, weight_storage), **others)
+        command(*args, options=NetOptions(root, ram, threads, device, strict, weight_storage, budget), **others)
 
     for option in (
         click.option("--strict", is_flag=True, help="Refuse to run any layer by its reference instead of a kernel."),

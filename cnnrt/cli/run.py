@@ -11,7 +11,7 @@ import attrs
 import click
 
 from cnnrt.cli.command_line import Command
-from cnnrt.cli.net_options import NetOptions, json_option, mode_option, net_options, netfile_argument
+from cnnrt.cli.net_options import NetOptions, budget_option, json_option, mode_option, net_options, netfile_argument
 from cnnrt.cli.option_types import PATH
 
 if TYPE_CHECKING:
@@ -78,6 +78,7 @@ def _names(context: click.Context, parameter: click.Parameter, value: str | None
     help="Most items to compute at once.  [default: 16 images, whole arrays]",
 )
 @mode_option
+@budget_option
 @net_options
 @click.option("--profile", "profiled", is_flag=True, help="Show run time and parameter load time of each layer.")
 @json_option

@@ -13,6 +13,7 @@ from cnnrt.cli.command_line import Command, tell
 from cnnrt.cli.net_options import (
     NetOptions,
     Stated,
+    budget_option,
     input_hint,
     input_option,
     json_option,
@@ -22,7 +23,6 @@ from cnnrt.cli.net_options import (
     shapes_by_name,
     unstated,
 )
-from cnnrt.cli.option_types import Number
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -42,21 +42,13 @@ if TYPE_CHECKING:
 )
 @netfile_argument
 @input_option
-@click.option(
-    "--budget",
-    type=Number(min=0),
-    default=10.0,
-    show_default=True,
-    metavar="S",
-    help="Measure for at most so many seconds.",
-)
+@budget_option
 @mode_option
 @net_options
 @json_option
 def tune(
     netfile: Path,
     stated_inputs: Sequence[Stated],
-    budget: float,
     mode: str | None,
     options: NetOptions,
     as_json: bool,
@@ -75,7 +67,7 @@ def tune(
             hint = input_hint(unknown, several=len(net.graph.inputs) > 1)
             raise InputError(f"{netfile}: the NetFile states no input shape; add {hint}")
         with _progress() as progress:
-            known = net.tune(shapes, budget=budget, progress=progress)
+            known = net.tune(shapes, progress=progress)
         if as_json:
             print_json({"netfile": str(netfile), "inputs": shapes, "layers": [t.to_dict() for t in known]})
             return

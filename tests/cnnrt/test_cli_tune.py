@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from cli_suite.command import answer, complaint, json_answer, run_cnnrt
@@ -163,3 +164,20 @@ def test_a_pack_cannot_choose_what_is_not_in_the_search_space(netfile: Path, tmp
 
     net = Net(netfile, auto_tuning="on")
     assert next(row.kernel for row in net.plan.rows if row.layer == "conv") == "promising"
+
+
+@pytest.mark.parametrize(
+    "command", [("bench", "--runs", "1"), ("run",), ("compare", "--modes", "toy,toy")], ids=lambda command: command[0]
+)
+def test_whatever_prepares_a_network_tunes_it_within_the_budget(tmp_path: Path, command: tuple[str, ...]) -> None:
+    """Where auto_tuning is on, and then as `cnnrt tune` would."""
+    netfile = write_chain(tmp_path / "tuned", auto_tuning=True)
+    name, *more = command
+    if name == "run":
+        np.save(tmp_path / "x.npy", np.ones((1, 3, 8, 8), np.float32))
+        more = [str(tmp_path / "x.npy")]
+    answer(name, netfile, *more, "--budget", "0")
+    assert default_store().facts("measurement") == []
+    answer(name, netfile, *more, "--budget", "5")
+    (fact,) = default_store().facts("measurement")
+    assert fact.value["timed"][fact.value["winner"]]["kernel"] == "toy/modest"
