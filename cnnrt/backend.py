@@ -378,6 +378,21 @@ class Runnable(Protocol):
         """Compute every step on the frame's buffers; with a timer, report each step to it."""
 
 
+@attrs.frozen
+class OwnMemory:
+    """Memory in which a device keeps what only the steps on it use.
+
+    - `alignment` of values there, in bytes.
+    - `nbytes` that it has; None: it is the machine's, and counts as the process's. `largest`: the most in one piece.
+    - `staging`: the most bytes of the process's memory through which one value goes there, or comes back.
+    """
+
+    alignment: int
+    nbytes: int | None = None
+    largest: int | None = None
+    staging: int = 0
+
+
 class Backend(abc.ABC):
     """A kind of processor and how layers run there. One instance for each process; it keeps no state of a Net.
 
@@ -400,12 +415,12 @@ class Backend(abc.ABC):
         """
         return self.devices()
 
-    def own_memory(self, device: Device) -> int:
-        """Return the alignment of values in a device's own memory (bytes), where those that only its steps use lie.
+    def own_memory(self, device: Device) -> OwnMemory | None:
+        """Return a device's own memory, where values and weights that only its steps use lie.
 
-        0, the default: all values lie in the process's memory.
+        None, the default: they all lie in the process's memory.
         """
-        return 0
+        return None
 
     def items_at_once(self, threads: int | None) -> int:
         """Return how many items of a large batch are best computed at a time; 0, the default: all.

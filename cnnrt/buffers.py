@@ -43,34 +43,38 @@ class Window:
 
 
 @attrs.frozen
+class Home:
+    """Memory of a backend's own: that of one segment, whose values are aligned to so many bytes.
+
+    `device`: the device that has it; empty: it is a part of the process's memory.
+    """
+
+    segment: int
+    alignment: int
+    device: str = ""
+
+
+@attrs.frozen
 class Buffers:
     """The slots of a frame, and which of them are filled for each call.
 
     `inputs` and `outputs` are slots of arrays handed in and handed back; `views` must be renewed for each call
     since their roots are such arrays, `views_of_parts` for each part of a batch that `windows` show; `results` names,
     for each wanted value, its slot and whether it has to be copied because its bytes belong to somebody else as well.
-    `private_bytes` are those of all arenas in memory of the backends' own.
+    `homes`: the bytes of the arenas in memory of the backends' own, by where that is.
     """
 
     specs: tuple[BufferSpec, ...]
     slots: Mapping[str, int]
     workspaces: tuple[int, ...]
     arena_bytes: int
-    private_bytes: int
+    homes: Mapping[Home, int]
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
     views: tuple[View, ...]
     windows: tuple[Window, ...]
     views_of_parts: tuple[View, ...]
     results: tuple[tuple[int, bool], ...]
-
-
-@attrs.frozen
-class Home:
-    """Memory of a backend's own: that of one segment, whose values are aligned to so many bytes."""
-
-    segment: int
-    alignment: int
 
 
 @attrs.define
@@ -127,7 +131,7 @@ def plan_buffers(
     outside = handed_in.union(handed_back, passing)
     inside = {name: span for name, span in spans.items() if name not in outside}
     for name, home in _homes(placed, homes, root).items():
-        if name in inside:
+        if name in inside and name not in windows.values():  # of which the frame shows parts
             inside[name].home = home
     scratch = [
         _Span(p.kernel.workspace(p.call) if p.kernel else 0, step, step, home=home)
@@ -159,8 +163,8 @@ def plan_buffers(
         specs=tuple(specs),
         slots=slots,
         workspaces=tuple(len(types) + i for i in range(len(placed))),
-        arena_bytes=bytes_of.pop(None),
-        private_bytes=sum(bytes_of.values()),
+        arena_bytes=bytes_of[None],
+        homes={home: nbytes for home, nbytes in bytes_of.items() if home is not None},
         inputs=tuple(slots[name] for name in inputs),
         outputs=tuple(slots[name] for name in handed_back),
         views=views(outside - passing),

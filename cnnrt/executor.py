@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import itertools
 import queue
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -22,13 +23,16 @@ from cnnrt.layouts import physical_shape, place_array, strides
 from cnnrt.plan import Plan
 from cnnrt.weight_stream import PieceToRead, byte_buffer, streaming
 
+Resident = Mapping[str, frozenset[Weights]]
+"""Weights that stay, by the device in whose own memory they are; empty: in the process."""
+
 
 class Prepared:
     """Runnable segments with the frames that they work on, one for each call that may run at a time.
 
     `runnables` come with the number of parts in which their segment goes through a batch. `order`: the pieces of
-    weights that are read for each call; `resident`: those that stay. `spare_threads`: what the host can
-    do beside, while it waits for a device.
+    weights that are read for each call; `resident`: those that stay, by where they are. `spare_threads`: what the host
+    can do beside, while it waits for a device.
     """
 
     def __init__(
@@ -38,7 +42,7 @@ class Prepared:
         plan: Plan,
         concurrency: int,
         order: Sequence[PieceToRead] = (),
-        resident: frozenset[Weights] = frozenset(),
+        resident: Resident = MappingProxyType({}),
     ) -> None:
         self.plan = plan
         self.resident = resident

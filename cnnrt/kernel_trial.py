@@ -11,7 +11,19 @@ from collections.abc import Iterator, Mapping, Sequence
 import attrs
 import numpy as np
 
-from cnnrt.backend import Backend, BufferSpec, Device, Kernel, Packed, Runnable, Segment, Step, StepTimer, WeightPiece
+from cnnrt.backend import (
+    Backend,
+    BufferSpec,
+    Device,
+    Kernel,
+    Packed,
+    Runnable,
+    Segment,
+    Step,
+    StepTimer,
+    StoredWeights,
+    WeightPiece,
+)
 from cnnrt.layer import Array, Shape
 from cnnrt.layer_call import LayerCall
 from cnnrt.layouts import extent_bytes, logical_view, physical_shape, place_array
@@ -40,6 +52,30 @@ class Resident:
     def pieces(self) -> Iterator[WeightPiece]:
         """Yield them in one piece; nothing asks, since they are resident."""
         yield WeightPiece(self.packed, 0, 1)
+
+
+@attrs.frozen
+class Passing:
+    """Weights that are packed slice by slice when they are asked for; satisfies `cnnrt.backend.Weights`."""
+
+    kernel: Kernel
+    call: LayerCall
+    stored: StoredWeights
+    nbytes: int = 0
+    resident: bool = False
+
+    def get(self) -> Packed:
+        """Return all of them."""
+        return self.kernel.pack_stored(self.call, self.stored)
+
+    def pieces(self) -> Iterator[WeightPiece]:
+        """Yield one slice after the other."""
+        slices = self.kernel.slices(self.call)
+        if slices == 1:
+            yield WeightPiece(self.get(), 0, 1)
+            return
+        for first in range(slices):
+            yield WeightPiece(self.kernel.pack_slices(self.call, self.stored, first, first + 1), first, first + 1)
 
 
 @attrs.frozen
@@ -78,24 +114,32 @@ def make_trial(
     threads: int | None,
     *,
     name: str = "trial",
+    streamed: bool = False,
 ) -> KernelTrial:
     """Return a call compiled by the backend, for at most so many threads (None: no limit).
 
-    `call`, `inputs` and `weights` (float32) are in the plain layout.
+    `call`, `inputs` and `weights` (float32) are in the plain layout. `streamed`: the weights do not stay, but pass
+    slice by slice.
     """
     kernel = kernel.for_threads(threads)
     placed = call_in_layouts(kernel, call)
     workspace = TensorType((kernel.workspace(placed),), "uint8")
-    private = backend.own_memory(device) > 0
+    private = backend.own_memory(device) is not None
     tensors = (*placed.inputs, *placed.outputs)
     slots = tuple(range(len(tensors) + 1))
+    stored, nbytes = HeldWeights(weights), kernel.packed_bytes(placed)
+    held = (
+        Passing(kernel, placed, stored, nbytes)
+        if streamed
+        else Resident(kernel.stay(kernel.pack_stored(placed, stored)), nbytes)
+    )
     step = Step(
         layer_name=name,
         call=placed,
         kernel=kernel,
         inputs=slots[: len(placed.inputs)],
         outputs=slots[len(placed.inputs) : -1],
-        weights=Resident(kernel.stay(kernel.pack_stored(placed, HeldWeights(weights))), kernel.packed_bytes(placed)),
+        weights=held,
         workspace=slots[-1],
     )
     specs = [*(BufferSpec(t, None) for t in tensors), BufferSpec(workspace, 0, private)]

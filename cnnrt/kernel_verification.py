@@ -84,7 +84,10 @@ def verify_segments(
                 backend.compile(segment, buffers, threads)
         for step in new:
             if not any(f.kernel is step.kernel for f in faults):
-                problem = verify(step.kernel, backend, segment.device, step.call, threads, store, step.layer_name)
+                streamed = not step.weights.resident
+                problem = verify(
+                    step.kernel, backend, segment.device, step.call, threads, store, step.layer_name, streamed=streamed
+                )
                 if problem:
                     faults.append(Fault(step.layer_name, step.kernel, segment.device, problem))
     return faults
@@ -115,13 +118,18 @@ def verify(
     threads: int | None,
     store: Store,
     layer_name: str,
+    *,
+    streamed: bool = False,
 ) -> str:
-    """Return what is wrong with a kernel, empty: nothing; what was found before is not tried again."""
+    """Return what is wrong with a kernel, empty: nothing; what was found before is not tried again.
+
+    `streamed`: it is tried with weights that pass slice by slice.
+    """
     if _passed(kernel, device, call, threads, store):
         return ""
     if known := quarantine(kernel, device, store):
         return known
-    problem = problem_of(kernel, backend, device, call, threads)
+    problem = problem_of(kernel, backend, device, call, threads, streamed=streamed)
     if problem:
         store.put("quarantine", kernel_key(kernel, device), {"layer": layer_name, "problem": problem})
     elif problem is not None:
@@ -140,7 +148,9 @@ def quarantine(kernel: Kernel, device: Device, store: Store) -> str:
     return problem if isinstance(problem, str) else ""
 
 
-def problem_of(kernel: Kernel, backend: Backend, device: Device, call: LayerCall, threads: int | None) -> str | None:
+def problem_of(
+    kernel: Kernel, backend: Backend, device: Device, call: LayerCall, threads: int | None, *, streamed: bool = False
+) -> str | None:
     """Run a kernel once on a call, and return how it fails or where it is wrong; empty: all is well.
 
     None where that cannot be told, since the layer's reference fails on random numbers too.
@@ -150,7 +160,7 @@ def problem_of(kernel: Kernel, backend: Backend, device: Device, call: LayerCall
     inputs, weights = random_arrays(call, SEED)
     failure = ""
     try:
-        trial = make_trial(kernel, backend, device, call, inputs, weights, threads)
+        trial = make_trial(kernel, backend, device, call, inputs, weights, threads, streamed=streamed)
         outputs, workspace = trial.buffers()
         trial.run(outputs, workspace)
         results = trial.plain(outputs)

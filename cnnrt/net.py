@@ -33,7 +33,7 @@ from cnnrt.placement import Competition, choose_devices, competitions
 from cnnrt.plan import Plan
 from cnnrt.planning import Question, items_at_once, placement_request, reduce_graph
 from cnnrt.plugins import PluginHost, plugin_host
-from cnnrt.prepare import Planned, compile_planned, plan_network, plan_verified
+from cnnrt.prepare import Planned, compile_planned, fit_together, plan_network, plan_verified
 from cnnrt.profile import Profile
 from cnnrt.recovery import MOST_LOSSES, Arrays, halves, request_without_lost
 from cnnrt.root_directory import root_directory as find_root
@@ -400,14 +400,8 @@ class Net:
         return elsewhere
 
     def _make_room(self, planned: Planned) -> None:
-        """Let go of what is prepared for other shapes, the latest used last, until all fits the ceiling."""
-        ceiling = planned.plan.memory.ceiling
-        while ceiling is not None and self._prepared:
-            kept = [*self._prepared.values()]
-            stay = planned.resident.union(*(p.resident for p in kept))
-            memories = [planned.plan.memory, *(p.plan.memory for p in kept)]
-            if sum(w.nbytes for w in stay) + sum(m.peak - m.resident for m in memories) <= ceiling:
-                return
+        """Let go of what is prepared for other shapes, the latest used last, until all fits the ceiling and devices."""
+        while self._prepared and not fit_together([planned, *self._prepared.values()]):
             _, oldest = self._prepared.popitem(last=False)
             self._last = None if self._last is oldest else self._last
             oldest.release()

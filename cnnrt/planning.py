@@ -15,8 +15,9 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import attrs
 
-from cnnrt.backend import Backend, Device
+from cnnrt.backend import Backend, Device, OwnMemory
 from cnnrt.buffers import Buffers, Home, plan_buffers
+from cnnrt.device_memory import device_uses
 from cnnrt.graph import Graph
 from cnnrt.layer import Shape
 from cnnrt.memory_plan import MIB, Fitted, StepMemory, check_machine, plan_memory, refusal, step_memory
@@ -26,7 +27,7 @@ from cnnrt.placement import Placed, Request, choose_devices, place
 from cnnrt.plugin_registry import Registry
 from cnnrt.plugins import PluginHost
 from cnnrt.reorder_pass import insert_reorders
-from cnnrt.residency import READ_BYTES, Demand, Residency
+from cnnrt.residency import READ_BYTES, Demand
 from cnnrt.settings import Settings
 from cnnrt.shapes import Shapes, infer_shapes
 from cnnrt.tuning.knowledge import Knowledge
@@ -57,7 +58,9 @@ class Way:
         return frozenset(
             p.node.weights.key
             for p in self.placed
-            if p.node.weights and p.kernel and self.demands[p.node.name].key not in self.fitted.residency.resident
+            if p.node.weights
+            and p.kernel
+            and self.demands[p.node.name].key not in self.fitted.residency_on(p.device.title).resident
         )
 
 
@@ -77,7 +80,7 @@ def find_way(question: Question) -> Way:
     """Return the way that is expected to be the fastest. Raises MemoryCeilingError where none fits the ceiling."""
     default = Split(items_at_once(question.host, placement_request(question.settings), question.settings.threads))
     first = try_way(question, default, 0.0)
-    if first.fitted.memory.ceiling is None or (first.fitted.memory.fits and not first.fitted.memory.streamed):
+    if first.fitted.memory.fits and not first.fitted.memory.streamed:
         check_machine(first.fitted.memory)
         return first
     ways = [first, *_leaner(question, default, first)]
@@ -97,14 +100,15 @@ def _leaner(question: Question, default: Split, first: Way) -> Iterator[Way]:
         splits.append(attrs.evolve(default, streamed=first.streamed))
     if default.items:
         splits.append(Split())
-    fit = first.fitted.memory.fits
+    memory = first.fitted.memory
+    fit = memory.fits
     for split in splits:
         for byte_seconds in (0.0, price, LEANEST):
             if (split, byte_seconds) != (default, 0.0):
                 way = try_way(question, split, byte_seconds)
                 fit = fit or way.fitted.memory.fits
                 yield way
-    if not fit or first.fitted.memory.arena > (first.fitted.memory.ceiling or 0) // 4:
+    if not fit or (memory.ceiling is not None and memory.arena > memory.ceiling // 4):
         reduced, inferred, _ = reduce_graph(question, Split())
         for split in lean_splits(reduced, inferred, question.wanted):
             for byte_seconds in (price, LEANEST):
@@ -120,18 +124,20 @@ def try_way(question: Question, split: Split, byte_seconds: float) -> Way:
     inputs = [i.name for i in reduced.inputs]
     joined = insert_reorders(placed, inferred, inputs, wanted, host, settings.threads)
     results = [joined.results[value] for value in wanted]
-    buffers = plan_buffers(joined.placed, joined.types, inputs, results, _homes(joined.placed, host.backends()))
+    homes, memories = _homes(joined.placed, host.backends())
+    buffers = plan_buffers(joined.placed, joined.types, inputs, results, homes)
     parts = parts_of(joined.placed)
     demands, steps, seconds = {}, [], 0.0
-    for p, times in zip(joined.placed, parts, strict=True):
+    for p, times, home in zip(joined.placed, parts, homes, strict=True):
         if p.kernel is None:
             continue
         demand = demand_of(p.node.weights, p.call, p.kernel, p.node.name, times)
         demands[p.node.name] = demand
-        steps.append(step_memory(p.node.name, p.call, p.kernel, demand))
+        steps.append(step_memory(p.node.name, p.call, p.kernel, demand, home.device if home else ""))
         seconds += times * p.kernel.estimate(p.call, p.device)
     ceiling = None if settings.allocated_ram is None else int(settings.allocated_ram * MIB)
-    fitted = plan_memory(steps, buffers, settings.concurrency, ceiling, settings.residency)
+    uses = device_uses(joined.placed, homes, buffers, memories)
+    fitted = plan_memory(steps, buffers, settings.concurrency, ceiling, settings.residency, uses)
     return Way(
         placed=joined.placed,
         inferred=inferred,
@@ -141,7 +147,7 @@ def try_way(question: Question, split: Split, byte_seconds: float) -> Way:
         steps=steps,
         fitted=fitted,
         notes=(*notes, *_foldings(placed), *_kept(placed)),
-        seconds=_together(seconds, fitted.residency),
+        seconds=_together(seconds, fitted),
     )
 
 
@@ -181,14 +187,20 @@ def runs_of(placed: Sequence[Placed]) -> list[tuple[Device, int, list[Placed]]]:
     return [(device, parts, [p for _, _, p in group]) for (device, parts), group in groups]
 
 
-def _homes(placed: Sequence[Placed], backends: Registry[Backend]) -> list[Home | None]:
-    """Return, for each step whose device has memory of its own, where that is."""
+def _homes(placed: Sequence[Placed], backends: Registry[Backend]) -> tuple[list[Home | None], dict[str, OwnMemory]]:
+    """Return, for each step whose device has memory of its own, where that is; and those that are not the machine's."""
     homes: dict[str, Home] = {}
+    memories: dict[str, OwnMemory] = {}
     for index, (device, _, run) in enumerate(runs_of(placed)):
         backend = backends.find(device.backend)
-        if backend and (alignment := backend.own_memory(device)):
-            homes.update(dict.fromkeys((p.node.name for p in run), Home(index, alignment)))
-    return [homes.get(p.node.name) for p in placed]
+        memory = backend.own_memory(device) if backend else None
+        if memory is None:
+            continue
+        title = "" if memory.nbytes is None else device.title
+        if title:
+            memories[title] = memory
+        homes.update(dict.fromkeys((p.node.name for p in run), Home(index, memory.alignment, title)))
+    return [homes.get(p.node.name) for p in placed], memories
 
 
 def _foldings(placed: Sequence[Placed]) -> list[str]:
@@ -206,9 +218,9 @@ def _kept(placed: Sequence[Placed]) -> list[str]:
     ]
 
 
-def _together(computing: float, residency: Residency) -> float:
+def _together(computing: float, fitted: Fitted) -> float:
     """Return the seconds of a call: reading takes a thread's time, beside the computing if there is room for it."""
-    reading = residency.seconds
-    if not residency.ahead:
+    reading = fitted.reading_seconds
+    if not fitted.reads_ahead:
         return computing + reading
     return max(reading, computing + reading / (os.cpu_count() or 1))

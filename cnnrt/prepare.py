@@ -18,7 +18,7 @@ import attrs
 from cnnrt.backend import Backend, Kernel, Runnable, Segment, Step, Weights
 from cnnrt.buffers import Buffers
 from cnnrt.errors import CnnrtError
-from cnnrt.executor import Prepared
+from cnnrt.executor import Prepared, Resident
 from cnnrt.graph import Graph
 from cnnrt.host_segment import HostSegment
 from cnnrt.kernel_verification import report, verify_segments
@@ -42,9 +42,14 @@ class Planned:
     buffers: Buffers
 
     @property
-    def resident(self) -> frozenset[Weights]:
-        """The weights that stay; other plans may share them."""
-        return frozenset(step.weights for s in self.segments for step in s.steps if step.weights.resident)
+    def resident(self) -> Resident:
+        """The weights that stay, by the device in whose own memory, empty: in the process; other plans share them."""
+        own = {device.device for device in self.plan.memory.devices}
+        found: dict[str, set[Weights]] = {}
+        for segment in self.segments:
+            where = segment.device.title if segment.device.title in own else ""
+            found.setdefault(where, set()).update(s.weights for s in segment.steps if s.weights.resident)
+        return {where: frozenset(weights) for where, weights in found.items()}
 
 
 def plan_network(
@@ -72,6 +77,21 @@ def plan_network(
         memory=way.fitted.memory,
     )
     return Planned(plan, tuple(segments), way.buffers)
+
+
+def fit_together(networks: Sequence[Planned | Prepared]) -> bool:
+    """Tell whether networks that share weights fit the ceiling, and devices' own memory, together."""
+    memories = [network.plan.memory for network in networks]
+    (latest, *_) = memories
+    rooms: list[tuple[str, int | None, int]] = [("", latest.ceiling, sum(m.peak - m.resident for m in memories))]
+    for device in latest.devices:
+        plans = [d for m in memories for d in m.devices if d.device == device.device]
+        rooms.append((device.device, device.capacity, sum(d.peak - d.resident for d in plans)))
+    for where, room, beside in rooms:
+        stay = frozenset[Weights]().union(*(network.resident.get(where, frozenset()) for network in networks))
+        if room is not None and sum(weights.nbytes for weights in stay) + beside > room:
+            return False
+    return True
 
 
 def plan_verified(plan: Callable[[], Planned], settings: Settings, host: PluginHost, known: Knowledge) -> Planned:
@@ -158,7 +178,7 @@ def _steps(way: Way, weights: WeightStore) -> dict[str, Step]:
 
 
 def _weights(p: Placed, kernel: Kernel, way: Way, weights: WeightStore) -> ResidentWeights | StreamedWeights:
-    demand, residency = way.demands[p.node.name], way.fitted.residency
+    demand, residency = way.demands[p.node.name], way.fitted.residency_on(p.device.title)
     if p.node.weights is None or demand.key in residency.resident:
         return weights.resident(p.node.weights, p.call, kernel)
     return StreamedWeights(p.node.weights, p.call, kernel, p.device, demand, residency.piece)

@@ -52,7 +52,8 @@ class Demand:
     """What a step's weights take: `nbytes` packed, in `slices` of at most `slice_bytes`, read `times` in a call.
 
     `packing`: the bytes that packing so many slices takes beside them. `looked_at`: where they do not stay, they are
-    looked at in a packed file. Steps with equal keys share their weights where these stay.
+    looked at in a packed file. `may_stay`: False where nothing is large enough to keep them in one piece. Steps with
+    equal keys share their weights where these stay.
     """
 
     key: Hashable
@@ -63,6 +64,7 @@ class Demand:
     times: int = 1
     packing: Callable[[int], int] = _nothing
     looked_at: bool = False
+    may_stay: bool = True
 
     @property
     def least(self) -> int:
@@ -112,7 +114,11 @@ class Residency:
 
     def room(self, calls: int) -> int:
         """Return the bytes that all of it takes with so many concurrent calls."""
-        return self.resident_bytes + calls * (self.ring + self.window + self.staging)
+        return self.resident_bytes + self.passing(calls)
+
+    def passing(self, calls: int) -> int:
+        """Return the bytes that weights take on their way, with so many concurrent calls."""
+        return calls * (self.ring + self.window + self.staging)
 
 
 def room_of(nbytes: int) -> int:
@@ -120,8 +126,12 @@ def room_of(nbytes: int) -> int:
     return (-(-nbytes // ALIGNMENT) + 8) * ALIGNMENT
 
 
-def choose_residency(demands: Sequence[Demand], room: int | None, calls: int = 1, rule: Rule = "fastest") -> Residency:
+def choose_residency(
+    demands: Sequence[Demand], room: int | None, calls: int = 1, rule: Rule = "fastest", passing: int | None = None
+) -> Residency:
     """Return what stays where resident weights and the rings of so many concurrent calls have `room` bytes.
+
+    `passing`: bytes that the rings alone may take, if that is less, since they are elsewhere too.
 
     `room` None: there is no limit, everything stays. Where there is no way, the result is the one that takes the least,
     and takes more than `room`: `least_room`.
@@ -129,12 +139,18 @@ def choose_residency(demands: Sequence[Demand], room: int | None, calls: int = 1
     shared = _shared(demands)
     whole = sum(nbytes for nbytes, _ in shared.values())
     everything = Residency(frozenset(shared), whole)
-    if room is None or whole <= room:
+    all_may = all(d.may_stay for d in demands)
+    if all_may and (room is None or whole <= room):
         return everything
+    room = whole if room is None else room
     ways = itertools.product(_limits(demands), (True, False))
-    found = [_with_pieces(demands, shared, limit, ahead, room, calls, rule) for limit, ahead in ways]
-    found.append(everything)
-    fitting = [r for r in found if r.room(calls) <= room]
+    found = [
+        _with_pieces(demands, shared, limit, ahead, room, calls, rule)
+        for limit, ahead in ways
+        if all(d.may_stay or d.least <= limit for d in demands)
+    ]
+    found += [everything] if all_may else []
+    fitting = [r for r in found if r.room(calls) <= room and (passing is None or r.passing(calls) <= passing)]
     if fitting:
         # Without reading ahead, what is computed meanwhile waits: counted as if all reading were done twice.
         return min(fitting, key=lambda r: ((1 if r.ahead else 2) * r.seconds, r.ring + r.window, -r.resident_bytes))
@@ -177,7 +193,7 @@ def _with_pieces(
     staging = max((d.staging(limit) for d in reading), default=0)
     beside = _ring(reading, limit, ahead) + _window(reading, limit) + staging
     left = room - calls * beside - sum(shared[key][0] for key in must)
-    may = sorted({d.key for d in reading}, key=lambda key: (-shared[key][0], str(key)))
+    may = sorted({d.key for d in reading if d.may_stay}, key=lambda key: (-shared[key][0], str(key)))
     seconds = {key: sum(_seconds(d, limit) for d in reading if d.key == key) for key in may}
     sizes = [shared[key][0] for key in may]
     chosen = _largest_first(sizes, left) if rule == "largest" else _knapsack(sizes, [seconds[k] for k in may], left)

@@ -11,17 +11,19 @@ from typing import TYPE_CHECKING
 import attrs
 
 from cnnrt.after_fork import renew_after_fork
-from cnnrt.backend import Backend, BufferSpec, Device, Segment
+from cnnrt.backend import Backend, BufferSpec, Device, OwnMemory, Segment
 from cnnrt.errors import CnnrtError, DeviceLostError, PlacementError
 from cnnrt_backend_opencl.discovery import ALIGNMENT, Found, find_devices
 from cnnrt_backend_opencl.driver import Driver
 from cnnrt_backend_opencl.failures import OpenCLFailure
-from cnnrt_backend_opencl.limits import limits_of
+from cnnrt_backend_opencl.limits import STAGING, limits_of
 from cnnrt_backend_opencl.session import Session, forked
 
 if TYPE_CHECKING:
     from cnnrt_backend_opencl.segment import OpenCLSegment
 
+DRIVERS_SHARE = 16
+"""One part in so many of a device's memory is left to its driver, for programs and queues."""
 MOST_LOSSES = 3
 """Times that a device may be lost without computing anything in between."""
 
@@ -46,9 +48,13 @@ class OpenCLBackend(Backend):
         """Make the lock anew, in a forked child; what was found before stays with the parent."""
         self._lock = threading.Lock()
 
-    def own_memory(self, device: Device) -> int:
-        """Return the alignment that suits all devices that are taken."""
-        return ALIGNMENT
+    def own_memory(self, device: Device) -> OwnMemory:
+        """Return the device's memory; the machine's own where both share it. The alignment suits all devices."""
+        limits = limits_of(device)
+        if limits.shares_memory:
+            return OwnMemory(ALIGNMENT)
+        usable = limits.memory_bytes - limits.memory_bytes // DRIVERS_SHARE
+        return OwnMemory(ALIGNMENT, usable, limits.allocation_bytes, STAGING)
 
     def devices(self) -> Sequence[Device]:
         """Return the devices of all platforms, looked for once; processors last. In a forked child none can be used."""

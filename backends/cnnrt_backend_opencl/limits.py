@@ -6,6 +6,9 @@ import attrs
 
 from cnnrt.backend import Device
 
+STAGING = 8 << 20
+"""Bytes of the process's memory through which a value goes to a device that shares no memory with it."""
+
 
 @attrs.frozen
 class Limits:

@@ -13,9 +13,10 @@ import numpy as np
 from cnnrt.layer import Array
 from cnnrt_backend_opencl.driver import BOTH, READ, Handle
 from cnnrt_backend_opencl.host_copies import HostCopies
+from cnnrt_backend_opencl.limits import STAGING
 from cnnrt_backend_opencl.session import Session
 
-PIECE = 4 << 20
+PIECE = STAGING // 2
 """Bytes of pinned memory that are filled while as many others are on their way."""
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 from collections.abc import Sequence
 
-from cnnrt.backend import Backend, BufferSpec, Device, Runnable, Segment
+from cnnrt.backend import Backend, BufferSpec, Device, OwnMemory, Runnable, Segment
 from cnnrt.errors import CnnrtError
 from cnnrt.hardware import usable_cores
 from cnnrt_backend_renderscript.compiler import Compiler, find_compiler
@@ -49,9 +49,9 @@ class RenderScriptBackend(Backend):
         """Return none: the host is the processor of other backends, which use it better."""
         return ()
 
-    def own_memory(self, device: Device) -> int:
-        """Return 64 for runners, which are other processes, 0 for the host."""
-        return ALIGNMENT if isinstance(device, RunnerDevice) else 0
+    def own_memory(self, device: Device) -> OwnMemory | None:
+        """Return that of runners, which are other processes; mostly of this machine, so it counts like this one's."""
+        return OwnMemory(ALIGNMENT) if isinstance(device, RunnerDevice) else None
 
     def items_at_once(self, threads: int | None) -> int:
         """Return one item for each thread."""

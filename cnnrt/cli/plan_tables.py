@@ -10,6 +10,7 @@ from rich.console import Console
 from cnnrt.cli.command_line import printable
 from cnnrt.cli.printing import Column, number, print_facts, print_heading, print_table
 from cnnrt.cli.quantities import scaled, size
+from cnnrt.device_memory import DevicePlan
 from cnnrt.graph import Graph
 from cnnrt.layer import shape_text
 from cnnrt.memory_plan import MemoryPlan
@@ -69,8 +70,19 @@ def print_memory(console: Console, memory: MemoryPlan) -> None:
         facts["transient"] = f"{size(memory.transient)} at most, in layer {memory.peak_layer}"
     facts["loading"] = f"{size(memory.loading)} at most while resident weights are read"
     facts["least"] = f"{size(memory.least)}: a ceiling at which the same kernels still run"
+    for device in memory.devices:
+        facts[f"on {device.device}"] = _on_device(device)
     facts["ceiling"] = "none" if memory.ceiling is None else f"{size(memory.ceiling)} (allocated_ram)"
     print_facts(console, {f"  {name}": fact for name, fact in facts.items()})
+
+
+def _on_device(device: DevicePlan) -> str:
+    """Return what is in a device's own memory."""
+    passing = f", {size(device.streamed)} through buffers of {size(device.stream_buffers)}" if device.streamed else ""
+    return (
+        f"{size(device.peak)} of {size(device.capacity)}: activations {size(device.arena)}, inputs and outputs "
+        f"{size(device.border)}, weights {size(device.resident)} resident{passing}"
+    )
 
 
 def _where(row: PlanRow) -> tuple[str, str]:

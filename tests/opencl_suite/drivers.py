@@ -7,7 +7,7 @@ import weakref
 from collections import Counter
 from collections.abc import Callable, Mapping
 from types import SimpleNamespace
-from typing import Any, ClassVar
+from typing import Any
 from weakref import WeakKeyDictionary, WeakSet
 
 import numpy as np
@@ -84,7 +84,7 @@ class Posing:
 class PosingDriver(Driver):
     """The driver of such devices, so that what is made for graphics processors can be tested on a processor."""
 
-    said: ClassVar[Mapping[str, Any]]
+    said: Mapping[str, Any]
 
     def devices(self, platform: Handle) -> list[Handle]:
         return [Posing(device, self.said) for device in super().devices(platform)]
@@ -105,13 +105,13 @@ class PosingDriver(Driver):
 class ApartDriver(PosingDriver):
     """Its devices share no memory with the host."""
 
-    said: ClassVar[Mapping[str, Any]] = {"host_unified_memory": False}
+    said: Mapping[str, Any] = {"host_unified_memory": False}
 
 
 class GraphicsCardDriver(PosingDriver):
     """Its devices are no processors: kernels cut their work as for a graphics card."""
 
-    said: ClassVar[Mapping[str, Any]] = {"type": 4}  # CL_DEVICE_TYPE_GPU
+    said: Mapping[str, Any] = {"type": 4}  # CL_DEVICE_TYPE_GPU
 
 
 class Thing:
