@@ -7,8 +7,8 @@ output, and without them; the speed-up over the sequential backend beside the pa
 the softmax outputs; joules for each image where NVML has a counter (`pip install nvidia-ml-py`), and the ratio to those
 of the sequential backend where RAPL has one. Times are medians of runs in turns: one of each contestant, then the next.
 
-Without transfers, ours is the sum of the layers of a profile, each of which is waited for; PyTorch's is measured from
-images on the GPU to results there.
+Without transfers, ours is the sum of the layers of a profile, by the clock of the device, from the begin of the first
+kernel to the end of the last one; PyTorch's is measured by the host's, from images on the GPU to results there.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from benchmarks.networks import build
 from benchmarks.record import machine_line, write_record
 from benchmarks.torch_gpu import TorchChain, missing
 from cnnrt import Net
+from cnnrt.plugins import plugin_host
 
 PAPER_SPEED_UP = 60
 PAPER_ENERGY = 130
@@ -43,6 +44,7 @@ class Measured:
     ms: Mapping[str, list[float]]
     difference: float
     joules: Mapping[str, float]
+    device: str = ""
 
     def median(self, contestant: str) -> float:
         """Return the median of all runs."""
@@ -75,6 +77,13 @@ def measure(net: Net, sequential: Net, theirs: TorchChain | None, batch: int, ru
             ms[name].append(run())
     known = {name: value for name, value in joules.items() if value is not None}
     return Measured(batch, ms, float(np.mean((result[: len(few)] - expected) ** 2)), known)
+
+
+def device_line(net: Net) -> str:
+    """Return what a network runs on, with the version of its driver."""
+    used = {row.device for row in net.plan.rows if row.segment >= 0}
+    devices = [d for d in plugin_host().backends()["opencl"].devices() if d.name in used]
+    return ", ".join(f"{d.description}, driver {d.details.get('driver', 'unknown')}" for d in devices)
 
 
 def _item(net: Net) -> tuple[int, ...]:
@@ -132,12 +141,13 @@ def run(network: str, device: str | None, batches: Sequence[int], runs: int, *, 
             Net(path, execution_mode="sequential") as sequential,
         ):
             net.prepare((max(batches), *builder.item))
-            print(f"{machine_line()}; {', '.join(sorted({row.device for row in net.plan.rows if row.segment >= 0}))}")
+            print(f"{machine_line()}; {device_line(net)}")
             problem = missing()
             theirs = None if problem else TorchChain(net.graph, builder)
             print(f"left out: PyTorch: {problem}" if theirs is None else theirs.name)
             for batch in batches:
                 results.append(measure(net, sequential, theirs, batch, runs))
+                results[-1] = attrs.evolve(results[-1], device=device_line(net))
                 show(network, results[-1])
     return results
 

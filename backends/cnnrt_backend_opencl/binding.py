@@ -70,18 +70,17 @@ def value_buffer(slot: int, specs: Sequence[BufferSpec], arena: Arena) -> Handle
 def bind_launches(
     session: Session,
     step: Step,
-    program: Handle,
-    launches: Sequence[Launch],
+    launches: Sequence[tuple[Launch, Handle]],
     specs: Sequence[BufferSpec],
     arena: Arena,
     weights: Sequence[Handle] | None,
     result: Handle = None,
 ) -> tuple[BoundLaunch, ...]:
-    """Return launches with all arguments set that are the same in every call.
+    """Return launches (given with their programs) with all arguments set that are the same in every call.
 
     `weights`: their buffers; None where they are set for each call. `result`: a buffer in place of the output.
     """
-    return tuple(_bound(session, step, program, launch, specs, arena, weights, result) for launch in launches)
+    return tuple(_bound(session, step, program, launch, specs, arena, weights, result) for launch, program in launches)
 
 
 def _bound(

@@ -124,6 +124,21 @@ def best_tile(g: ConvolutionGeometry) -> str:
     return min(TILES, key=lambda text: best_cut(g, text).cost(g, text))
 
 
+def product_defines(g: ConvolutionGeometry, tile: GemmTile, device: Device) -> dict[str, Defines]:
+    """Return the definitions of a tile, and what is read and written by fours."""
+    return {
+        "TILE_PIXELS": tile.pixels,
+        "TILE_OUTPUTS": tile.outputs,
+        "TILE_DEPTH": tile.depth,
+        "WORK_PIXELS": tile.work_pixels,
+        "WORK_OUTPUTS": tile.work_outputs,
+        "LANES": 1 if g.group_inputs % 4 else 4,
+        "QUADS": int(g.group_outputs % 4 == 0),
+        "ALIGNED": int(not limits_of(device).shares_memory),
+        "BLOCK": BLOCK,
+    }
+
+
 class GemmKernel(OpenCLKernel):
     """Base: a call as a convolution (`geometry`), multiplied tile by tile."""
 
@@ -199,20 +214,8 @@ class GemmKernel(OpenCLKernel):
     def defines(self, call: LayerCall, device: Device) -> Mapping[str, Defines]:
         """Return the tile, what is read and written by fours, and what is folded in."""
         g = self.geometry(call)
-        tile = self._tile(g)
-        return {
-            **folded_defines(call),
-            "TILE_PIXELS": tile.pixels,
-            "TILE_OUTPUTS": tile.outputs,
-            "TILE_DEPTH": tile.depth,
-            "WORK_PIXELS": tile.work_pixels,
-            "WORK_OUTPUTS": tile.work_outputs,
-            "LANES": 1 if g.group_inputs % 4 else 4,
-            "QUADS": int(g.group_outputs % 4 == 0),
-            "ALIGNED": int(not limits_of(device).shares_memory),
-            "BLOCK": BLOCK,
-            "SPLIT": int(self._cut(g).parts > 1),
-        }
+        split = self._cut(g).parts > 1
+        return {**folded_defines(call), **product_defines(g, self._tile(g), device), "SPLIT": int(split)}
 
     def launches(self, call: LayerCall, device: Device) -> Sequence[Launch]:
         """Return a work-group for each tile of pixels × tile of outputs × part, and what adds up the parts."""

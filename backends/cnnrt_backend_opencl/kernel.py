@@ -68,13 +68,25 @@ A tuple of 2, 4, 8 or 16 of either is passed as a vector: int4, float8.
 
 
 @attrs.frozen
+class Program:
+    """Another source file beside the kernel's own, and what it is compiled with."""
+
+    source: str
+    defines: Mapping[str, Defines]
+
+
+@attrs.frozen
 class Launch:
-    """One run of a function of the program. `local_size` divides `global_size`; None leaves it to the driver."""
+    """One run of a function of a program. `local_size` divides `global_size`; None leaves it to the driver.
+
+    `program`: None is the kernel's own source with its `defines`.
+    """
 
     function: str
     global_size: tuple[int, ...]
     local_size: tuple[int, ...] | None
     args: tuple[Argument, ...]
+    program: Program | None = None
 
     def __attrs_post_init__(self) -> None:
         local = self.local_size
@@ -123,10 +135,10 @@ class OpenCLKernel(Kernel):
         """
         return {}
 
-    def text(self) -> str:
-        """Return the source."""
+    def text(self, program: Program | None = None) -> str:
+        """Return the source; that of another program, if given."""
         owner = next(kind for kind in type(self).__mro__ if "source" in vars(kind))
-        return source_text(owner.__module__.rpartition(".")[0], self.source)
+        return source_text(owner.__module__.rpartition(".")[0], program.source if program else self.source)
 
     @abc.abstractmethod
     def launches(self, call: LayerCall, device: Device) -> Sequence[Launch]:

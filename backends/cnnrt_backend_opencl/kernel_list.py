@@ -10,6 +10,7 @@ from cnnrt_backend_opencl.convolution_dot import DotConvolution
 from cnnrt_backend_opencl.convolution_gemm import GemmConvolution, GemmFullyConnected
 from cnnrt_backend_opencl.convolution_tile import TileConvolution
 from cnnrt_backend_opencl.convolution_winograd import WinogradConvolution
+from cnnrt_backend_opencl.convolution_winograd_gemm import WinogradGemmConvolution
 from cnnrt_backend_opencl.elementwise import ELEMENTWISE
 from cnnrt_backend_opencl.eltwise import Combine
 from cnnrt_backend_opencl.fully_connected_rows import RowsFullyConnected
@@ -27,6 +28,7 @@ def opencl_kernels() -> list[Kernel]:
     kernels: tuple[type[Kernel], ...] = (
         TileConvolution,
         WinogradConvolution,
+        WinogradGemmConvolution,
         GemmConvolution,
         DotConvolution,
         DepthwiseConvolution,

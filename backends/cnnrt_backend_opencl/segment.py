@@ -30,11 +30,10 @@ from cnnrt_backend_opencl.weight_passage import WeightPassage, weight_passage
 
 @attrs.frozen
 class _Compiled:
-    """A step's program and launches. `part`: the call that computes a slice, where weights pass in slices."""
+    """A step's launches, each with its program. `part`: the call of a slice, where weights pass in slices."""
 
     step: Step
-    program: Handle
-    launches: tuple[Launch, ...]
+    launches: tuple[tuple[Launch, Handle], ...]
     part: LayerCall | None
 
 
@@ -210,9 +209,7 @@ class OpenCLSegment:
             output = value_buffer(slot, self._specs, arena) if self._specs[slot].private else None
             columns = SliceColumns(session, step.call, compiled.part, output, root_slot(slot, self._specs))
         result = columns.result if columns else None
-        launches = bind_launches(
-            session, step, compiled.program, compiled.launches, self._specs, arena, weights, result
-        )
+        launches = bind_launches(session, step, compiled.launches, self._specs, arena, weights, result)
         return _Bound(compiled, launches, columns)
 
     def _weights(self, step: Step) -> tuple[Handle, ...]:
@@ -257,16 +254,23 @@ def _compiled(step: Step, session: Session) -> _Compiled:
         kernel, part = kernel.of_slice(call)
         call = part
     try:
-        program = session.program(kernel.text(), kernel.defines(call, session.device))
+        launches = [launch for launch in kernel.launches(call, session.device) if not launch.empty]
+    except Exception as error:
+        raise _explained(step, "could not be prepared", error) from error
+    return _Compiled(step, tuple((launch, _program(step, kernel, call, launch, session)) for launch in launches), part)
+
+
+def _program(step: Step, kernel: OpenCLKernel, call: LayerCall, launch: Launch, session: Session) -> Handle:
+    other = launch.program
+    try:
+        if other:
+            return session.program(kernel.text(other), other.defines)
+        return session.program(kernel.text(), kernel.defines(call, session.device))
     except (MemoryError, DeviceLostError):
         raise
     except Exception as error:
-        raise _explained(step, f"could not be built from {kernel.source}", error) from error
-    try:
-        launches = kernel.launches(call, session.device)
-    except Exception as error:
-        raise _explained(step, "could not be prepared", error) from error
-    return _Compiled(step, program, tuple(launch for launch in launches if not launch.empty), part)
+        source = other.source if other else kernel.source
+        raise _explained(step, f"could not be built from {source}", error) from error
 
 
 def _explained(step: Step, what: str, error: Exception) -> CnnrtError:

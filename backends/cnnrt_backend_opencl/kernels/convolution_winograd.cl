@@ -1,18 +1,20 @@
-// Convolution of 3x3 by Winograd's filtering F(4x4, 3x3), 36 products for 16 outputs instead of 144: for processors.
+// Convolution of 3x3 by Winograd's filtering F(4x4, 3x3), 36 products for 16 outputs instead of 144.
 //
 // Three functions, for some tiles of 4x4 outputs after the other, so that what they hand on stays in a cache:
 // `forward` transforms the inputs of tiles, `multiply` makes a matrix product at each of the 36 positions of a tile,
 // and `backward` transforms the products to outputs. Points 0, A, -A, B, -B and infinity: the matrices from which the
 // transforms below follow are computed in cnnrt_layers/winograd_matrices.py.
 //
-// LANES: floats of a vector, 4, 8 or 16. `multiply` computes ROWS tiles by VECTORS vectors at a time, in registers,
+// LANES: floats of a vector, 1, 4, 8 or 16. `multiply`, for processors, computes ROWS tiles by VECTORS vectors at a time, in registers,
 // BLOCK channels in one go, and `run` times that many tiles in a work-item.
 // ADDED: if defined, a value of the output's shape is added to each result. FOLDED(v): what is applied to each then.
 //
 // Images lie channels last. Transformed weights come as [position][group][panel][input][VECTORS * LANES]; biases as
-// [group][panel][VECTORS * LANES], and after them as many zeros as there are channels. Transformed inputs lie as
-// [position][tile][channel, filled up to vectors], products as [position][tile][group][panel][VECTORS * LANES]; a
-// position has `tiles` tiles and a cache line more, or all positions would compete for the same places of a cache.
+// [group][outputs as they lie among products], and after them as many zeros as there are channels. Transformed inputs
+// and products lie so that neighbouring tiles are `tile_step` and positions `position_step` floats apart. For `multiply`
+// transformed inputs lie as [position][tile][channel, filled up to vectors], products as [position][tile][group][panel]
+// [VECTORS * LANES]; a position has `tiles` tiles and a cache line more, or all positions would compete for the same
+// places of a cache. GPUs multiply by convolution_gemm.cl.
 
 #ifndef LANES
 #define LANES 8
@@ -34,9 +36,13 @@
 #define FOLDED(v) (v)
 #endif
 
+#if LANES == 1
+#define FLOATS float
+#else
 #define JOIN_(a, b) a##b
 #define JOIN(a, b) JOIN_(a, b)
 #define FLOATS JOIN(float, LANES)
+#endif
 typedef FLOATS UNALIGNED __attribute__((aligned(4))); // images may begin at any float of a buffer
 #define PANEL (VECTORS * LANES)
 #define LINE 16
@@ -64,12 +70,14 @@ static void transform_products(FLOATS *m, const int step) {
     m[3 * step] = odd_a * (A * A) + odd_b * (B * B) + m[5 * step];
 }
 
-// Global size: tiles of the part.
+// Global size: vectors of channels, or fewer; tiles of the part (both rounded up).
 __kernel void forward(__global const float *restrict x, __global const float *restrict biases,
-                      __global float *restrict transformed, const int first_tile, const int tiles, const int channels,
-                      const int padded_outputs, const int height, const int width, const int down, const int across,
-                      const int top, const int left) {
-    const int number = get_global_id(0), tile = first_tile + number;
+                      __global float *restrict transformed, const int tile_step, const int position_step,
+                      const int first_tile, const int tiles, const int channels, const int padded_outputs,
+                      const int height, const int width, const int down, const int across, const int top,
+                      const int left) {
+    const int number = get_global_id(1), tile = first_tile + number;
+    if (number >= tiles) return;
     const int image = tile / (down * across);
     const int row = tile / across % down * 4 - top, column = tile % across * 4 - left;
     __global const float *zeros = biases + padded_outputs;
@@ -80,7 +88,7 @@ __kernel void forward(__global const float *restrict x, __global const float *re
             const bool inside = a >= 0 && a < height && b >= 0 && b < width;
             pixels[i * 6 + j] = inside ? x + ((image * height + a) * width + b) * channels : zeros;
         }
-    for (int c = 0; c < channels; c += LANES) {
+    for (int c = (int)get_global_id(0) * LANES; c < channels; c += (int)get_global_size(0) * LANES) {
         FLOATS d[36];
         if (c + LANES <= channels) {
 #pragma unroll
@@ -99,9 +107,9 @@ __kernel void forward(__global const float *restrict x, __global const float *re
         for (int j = 0; j < 6; j++) transform_inputs(d + j, 6);
 #pragma unroll
         for (int i = 0; i < 6; i++) transform_inputs(d + i * 6, 1);
-        __global float *target = transformed + number * FILLED(channels) + c;
+        __global float *target = transformed + number * tile_step + c;
 #pragma unroll
-        for (int i = 0; i < 36; i++) *(__global FLOATS *)(target + i * (tiles * FILLED(channels) + LINE)) = d[i];
+        for (int i = 0; i < 36; i++) *(__global FLOATS *)(target + i * position_step) = d[i];
     }
 }
 
@@ -172,25 +180,27 @@ static void store(FLOATS value, __global float *y, const int count, __global con
     }
 }
 
-// Global size: tiles of the part.
+// `padded`: outputs of a group as they lie among products. Global size: their vectors in all groups, or fewer; tiles of
+// the part (both rounded up).
 __kernel void backward(__global const float *restrict products, __global const float *restrict biases,
                        __global float *restrict y,
 #ifdef ADDED
                        __global const float *restrict added,
 #endif
-                       const int first_tile, const int tiles, const int outputs, const int groups, const int panels,
-                       const int out_height, const int out_width, const int down, const int across) {
-    const int number = get_global_id(0), tile = first_tile + number;
+                       const int tile_step, const int position_step, const int first_tile, const int tiles,
+                       const int outputs, const int groups, const int padded, const int out_height,
+                       const int out_width, const int down, const int across) {
+    const int number = get_global_id(1), tile = first_tile + number;
+    if (number >= tiles) return;
     const int image = tile / (down * across), row = tile / across % down * 4, column = tile % across * 4;
-    const int group_outputs = panels * PANEL, padded_outputs = groups * group_outputs;
-    for (int o = 0; o < padded_outputs; o += LANES) {
-        const int group = o / group_outputs, output = o % group_outputs;
+    for (int o = (int)get_global_id(0) * LANES; o < groups * padded; o += (int)get_global_size(0) * LANES) {
+        const int group = o / padded, output = o % padded;
         if (output >= outputs) continue;
-        __global const float *source = products + number * padded_outputs + o;
+        __global const float *source = products + number * tile_step + o;
         FLOATS m[36];
 #pragma unroll
         for (int i = 0; i < 36; i++)
-            m[i] = *(__global const FLOATS *)(source + i * (tiles * padded_outputs + LINE));
+            m[i] = *(__global const FLOATS *)(source + i * position_step);
 #pragma unroll
         for (int j = 0; j < 6; j++) transform_products(m + j, 6);
 #pragma unroll
