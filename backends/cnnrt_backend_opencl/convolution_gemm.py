@@ -185,7 +185,7 @@ class GemmKernel(OpenCLKernel):
         g, tile = self.geometry(call), gemm_tile(str(tuning["tile"]))
         if tuning["parts"] and int(tuning["parts"]) * tile.depth > g.depth:
             return False
-        return tile.outputs < 2 * max(64, g.group_outputs) and tile.pixels < 2 * max(16, pixels_of(g))
+        return tile.outputs <= 2 * max(64, g.group_outputs) and tile.pixels <= 2 * max(16, pixels_of(g))
 
     def workspace(self, call: LayerCall) -> int:
         """Return the bytes of the sums of all parts."""

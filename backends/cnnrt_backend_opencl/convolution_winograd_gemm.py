@@ -80,7 +80,7 @@ class WinogradGemmConvolution(ConvolutionKernel):
     def allows(self, call: LayerCall, tuning: Tuning) -> bool:
         """Tell whether the tile is not much larger than a product, and a part is another than the default's."""
         g, tile = convolution_geometry(call), gemm_tile(str(tuning["tile"]))
-        if tile.outputs >= 2 * max(64, g.group_outputs) or tile.pixels >= 2 * max(16, tile_count(g)):
+        if tile.outputs > 2 * max(64, g.group_outputs) or tile.pixels > 2 * max(16, tile_count(g)):
             return False
         return tuning["part_mib"] == PART_MIB or self.tuned(tuning)._part(g) != self.tuned({})._part(g)
 

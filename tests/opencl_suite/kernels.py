@@ -15,6 +15,9 @@ from cnnrt_backend_opencl.kernel import Input, Launch, OpenCLKernel, Output, Wei
 from cnnrt_backend_opencl.pooling import WindowPooling
 from cnnrt_backend_opencl.reorder import Transpose
 
+FOR_PROCESSORS, FOR_CARDS = frozenset({"tile", "winograd"}), frozenset({"winograd-gemm"})
+"""Names of kernels that decline other kinds of devices."""
+
 PRODUCT = """
 __kernel void sums(__global const float *x, __global const float *weight, __global float *sums,
                    int inputs, int outputs) {

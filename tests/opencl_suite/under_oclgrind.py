@@ -20,7 +20,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +39,9 @@ from cnnrt.testing.case import Case, with_weights_in
 from cnnrt.testing.kernel_checks import assert_kernel_agrees, takes
 from cnnrt.testing.kernel_run import run_kernel
 from cnnrt.testing.suite_of import layer_suite
-from cnnrt_backend_opencl.driver import Driver, Handle
+from cnnrt_backend_opencl.driver import Handle
+from opencl_suite.drivers import PosingDriver
+from opencl_suite.kernels import FOR_CARDS
 
 OPTIONS = (
     *("--data-races", "--uninitialized", "--check-api", "--max-errors", "60"),
@@ -88,10 +90,17 @@ def run_under_oclgrind(
         return Outcome(told["runs"], tuple(told["problems"]), report)
 
 
-class KeepingDriver(Driver):
-    """Releases no buffer: where an address is used again, Oclgrind's notes of what was written are the old ones."""
+PROCESSOR, CARD = 2, 4
 
-    def __init__(self) -> None:
+
+class KeepingDriver(PosingDriver):
+    """Releases no buffer: where an address is used again, Oclgrind's notes of what was written are the old ones.
+
+    `kind`: CL_DEVICE_TYPE of a processor (2) or a graphics card (4), which its device poses as.
+    """
+
+    def __init__(self, kind: int) -> None:
+        self.said: Mapping[str, Any] = {"type": kind}
         self._kept: list[Handle] = []
 
     def buffer(self, context: Handle, access: str, nbytes: int) -> Handle:
@@ -115,11 +124,14 @@ def _inside(arguments: argparse.Namespace, result: Path) -> int:
     from cnnrt_backend_opencl.backend import OpenCLBackend
     from cnnrt_backend_opencl.kernel_list import opencl_kernels
 
-    backend = OpenCLBackend(KeepingDriver())
-    device = next((d for d in backend.devices() if d.name == "oclgrind" and not d.problem), None)
-    if device is None:
-        print(f"Oclgrind's device is not in sight: {[d.title for d in backend.devices()]}", file=sys.stderr)
-        return EXIT_MISSING
+    found = {}
+    for kind in (PROCESSOR, CARD):
+        backend = OpenCLBackend(KeepingDriver(kind))
+        device = next((d for d in backend.devices() if d.name == "oclgrind" and not d.problem), None)
+        if device is None:
+            print(f"Oclgrind's device is not in sight: {[d.title for d in backend.devices()]}", file=sys.stderr)
+            return EXIT_MISSING
+        found[kind] = backend, device
     runs: dict[str, int] = {}
     problems: list[str] = []
     for kernel in opencl_kernels():
@@ -127,6 +139,7 @@ def _inside(arguments: argparse.Namespace, result: Path) -> int:
         if arguments.kernels and name not in arguments.kernels:
             continue
         runs[name] = 0
+        backend, device = found[CARD if kernel.name in FOR_CARDS else PROCESSOR]
         if kernel.layer == Reorder.type:
             cases = [_reorder_case(*layouts) for layouts in (("NCHW", "NHWC"), ("NHWC", "NCHW"))]
         else:
