@@ -90,7 +90,8 @@ def load_opencv(folder: Path, shape: tuple[int, ...], threads: int, mode: str) -
 
     def compute(x: NDArray[Any]) -> NDArray[Any]:
         network.setInput(x)
-        return network.forward()
+        result: NDArray[Any] = network.forward()
+        return result
 
     return compute
 
@@ -128,12 +129,13 @@ def load_torch(folder: Path, shape: tuple[int, ...], threads: int, mode: str) ->
     ]
     last = graph.output[0].name
 
-    @torch.inference_mode()
     def compute(x: NDArray[Any]) -> NDArray[Any]:
         values = {"data": torch.from_numpy(x)}
-        for function, attributes, inputs, output in steps:
-            values[output] = function(attributes, *[values[i] if i in values else weights[i] for i in inputs])
-        return values[last].numpy()
+        with torch.inference_mode():
+            for function, attributes, inputs, output in steps:
+                values[output] = function(attributes, *[values[i] if i in values else weights[i] for i in inputs])
+        result: NDArray[Any] = values[last].numpy()
+        return result
 
     return compute
 
@@ -148,10 +150,10 @@ def load_tinygrad(folder: Path, shape: tuple[int, ...], threads: int, mode: str)
 
     network = OnnxRunner(str(folder / "net.onnx"))
 
-    @TinyJit
-    def captured(x: Any) -> Any:
+    def run(x: Any) -> Any:
         return next(iter(network({"data": x}).values())).realize()
 
+    captured = TinyJit(run)
     return lambda x: captured(Tensor(x).realize()).numpy()
 
 

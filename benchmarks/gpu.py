@@ -88,7 +88,7 @@ def device_line(net: Net) -> str:
 
 def _item(net: Net) -> tuple[int, ...]:
     (value,) = net.graph.inputs
-    return tuple(value.shape)
+    return tuple(value.shape or ())
 
 
 def _milliseconds(work: Callable[[], object]) -> float:

@@ -8,6 +8,7 @@ A table is printed of those whose names hold one of the WORDS, or of all.
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Callable, Mapping
 
@@ -77,22 +78,24 @@ WORK: Mapping[str, Work] = {
     "StridedSlice, every other": Work(
         StridedSlice(axes=(2, 3), starts=(0, 0), ends=(2**31, 2**31), steps=(2, 2)), ((4, 64, 56, 56),)
     ),
-    "Deconvolution 4×4, stride 2, GAN": _deconvolution(Deconvolution(stride=2, pad=1), (4, 256, 16, 16), 128, 4),
-    "Deconvolution 2×2, stride 2, U-Net": _deconvolution(Deconvolution(stride=2), (1, 256, 64, 64), 128, 2),
-    "Deconvolution 3×3, stride 2, style transfer": _deconvolution(
-        Deconvolution(stride=2, pad=1, output_pad=1), (1, 128, 64, 64), 64, 3
+    "Deconvolution 4×4, stride 2, GAN": _deconvolution(
+        Deconvolution(stride=(2, 2), pad=(1, 1, 1, 1)), (4, 256, 16, 16), 128, 4
     ),
-    "Deconvolution 16×16, stride 8, FCN": _deconvolution(Deconvolution(stride=8), (1, 21, 34, 34), 21, 16),
+    "Deconvolution 2×2, stride 2, U-Net": _deconvolution(Deconvolution(stride=(2, 2)), (1, 256, 64, 64), 128, 2),
+    "Deconvolution 3×3, stride 2, style transfer": _deconvolution(
+        Deconvolution(stride=(2, 2), pad=(1, 1, 1, 1), output_pad=(1, 1)), (1, 128, 64, 64), 64, 3
+    ),
+    "Deconvolution 16×16, stride 8, FCN": _deconvolution(Deconvolution(stride=(8, 8)), (1, 21, 34, 34), 21, 16),
     "Deconvolution 4×4, stride 2, depthwise": _deconvolution(
-        Deconvolution(stride=2, pad=1, group=64), (1, 64, 56, 56), 64, 4
+        Deconvolution(stride=(2, 2), pad=(1, 1, 1, 1), group=64), (1, 64, 56, 56), 64, 4
     ),
     "Resize, nearest, YOLO": Work(Resize(scale=(2.0,)), ((1, 256, 26, 26),)),
     "Resize, linear, half pixels": Work(Resize(scale=(2.0,), mode="linear"), ((1, 128, 64, 64),)),
     "Resize, cubic": Work(Resize(scale=(2.0,), mode="cubic"), ((1, 64, 64, 64),)),
     "Interp, PSPNet": Work(Interp(zoom_factor=8), ((1, 21, 60, 60),)),
-    "Pooling with places, SegNet": Work(Pooling(kernel_size=2, stride=2, mask=True), ((1, 64, 180, 240),)),
-    "Pooling with gaps": Work(Pooling(kernel_size=3, dilation=2, pad=2), ((1, 256, 28, 28),)),
-    "Pooling, Euclidean norm": Work(Pooling(pool="lp", kernel_size=2, stride=2), ((1, 64, 112, 112),)),
+    "Pooling with places, SegNet": Work(Pooling(kernel_size=(2, 2), stride=(2, 2), mask=True), ((1, 64, 180, 240),)),
+    "Pooling with gaps": Work(Pooling(kernel_size=(3, 3), dilation=(2, 2), pad=(2, 2, 2, 2)), ((1, 256, 28, 28),)),
+    "Pooling, Euclidean norm": Work(Pooling(pool="lp", kernel_size=(2, 2), stride=(2, 2)), ((1, 64, 112, 112),)),
     "Normalize, SSD": Work(Normalize(), ((1, 512, 38, 38),), {"scale": (512,)}),
     "InstanceNorm, style transfer": Work(InstanceNorm(), ((1, 64, 128, 128),), {"scale": (64,), "bias": (64,)}),
     "MVN": Work(MVN(), ((1, 64, 56, 56),)),
@@ -144,7 +147,7 @@ def _measured(work: Work) -> list[float | None]:
             continue
         trial = make_trial(able[0].kernel, backend, able[0].device, call, inputs, weights, 1)
         results, scratch = trial.buffers()
-        runs.append(lambda trial=trial, results=results, scratch=scratch: trial.run(results, scratch))
+        runs.append(functools.partial(trial.run, results, scratch))
     return _best(runs)
 
 

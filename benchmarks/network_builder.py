@@ -43,13 +43,14 @@ class Builder:
     _random: np.random.Generator = attrs.field(factory=lambda: np.random.default_rng(SEED))
     _counts: Counter[str] = attrs.field(factory=Counter)
 
-    def convolution(self, outputs: int, kernel: int, *, relu: bool = True, **keys: int) -> Builder:
+    def convolution(
+        self, outputs: int, kernel: int, *, stride: int = 1, pad: int = 0, group: int = 1, relu: bool = True
+    ) -> Builder:
         """Add a convolution of square windows, by default with a ReLU."""
         channels, rows, _ = self.at.shape
-        taken = channels // keys.get("group", 1)
-        size = (rows + 2 * keys.get("pad", 0) - kernel) // keys.get("stride", 1) + 1
-        name = self._add("Convolution", "conv", (outputs, size, size), **keys)
-        self.weights[name] = self._filters(outputs, taken, kernel, kernel)
+        size = (rows + 2 * pad - kernel) // stride + 1
+        name = self._add("Convolution", "conv", (outputs, size, size), stride=stride, pad=pad, group=group)
+        self.weights[name] = self._filters(outputs, channels // group, kernel, kernel)
         return self.relu() if relu else self
 
     def fully_connected(self, outputs: int, *, relu: bool = True) -> Builder:
@@ -76,8 +77,17 @@ class Builder:
         channels, rows, _ = self.at.shape
         room = rows + 2 * pad - kernel
         size = (-(-room // stride) if ceil else room // stride) + 1
-        keys = {"pool": kind, "kernel_size": kernel, "stride": stride, "pad": pad, "ceil_mode": ceil}
-        self._add("Pooling", "pool", (channels, size, size), **keys, count_include_pad=False)
+        self._add(
+            "Pooling",
+            "pool",
+            (channels, size, size),
+            pool=kind,
+            kernel_size=kernel,
+            stride=stride,
+            pad=pad,
+            ceil_mode=ceil,
+            count_include_pad=False,
+        )
         return self
 
     def global_mean(self) -> Builder:

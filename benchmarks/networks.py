@@ -40,8 +40,8 @@ def cifar10() -> Builder:
 
 def _alexnet(*, norm_first: bool) -> Builder:
     b = Builder((3, 227, 227))
-    for outputs, kernel, keys in ((96, 11, {"stride": 4}), (256, 5, {"pad": 2, "group": 2})):
-        b.convolution(outputs, kernel, **keys)
+    for outputs, kernel, stride, pad, group in ((96, 11, 4, 0, 1), (256, 5, 1, 2, 2)):
+        b.convolution(outputs, kernel, stride=stride, pad=pad, group=group)
         if norm_first:
             b.lrn().pooling("max", 3, 2)
         else:
@@ -63,8 +63,9 @@ def caffenet() -> Builder:
 def nin() -> Builder:
     """Network in network for ImageNet."""
     b = Builder((3, 224, 224))
-    for outputs, kernel, keys in ((96, 11, {"stride": 4}), (256, 5, {"pad": 2}), (384, 3, {"pad": 1})):
-        b.convolution(outputs, kernel, **keys).convolution(outputs, 1).convolution(outputs, 1).pooling("max", 3, 2)
+    for outputs, kernel, stride, pad in ((96, 11, 4, 0), (256, 5, 1, 2), (384, 3, 1, 1)):
+        b.convolution(outputs, kernel, stride=stride, pad=pad).convolution(outputs, 1).convolution(outputs, 1)
+        b.pooling("max", 3, 2)
     b.convolution(1024, 3, pad=1).convolution(1024, 1).convolution(1000, 1)
     return b.pooling("mean", b.at.shape[1], 1).flatten()
 

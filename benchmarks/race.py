@@ -26,7 +26,7 @@ def ratio_to_best_peer(found: Mapping[str, Samples], engine: str) -> float | Non
     own = found[engine].ms
     if not peers or not own:
         return None
-    return statistics.median(min(theirs) / mine for *theirs, mine in zip(*peers, own, strict=True))
+    return statistics.median(min(peer[i] for peer in peers) / mine for i, mine in enumerate(own))
 
 
 def show(title: str, found: Mapping[str, Samples]) -> None:

@@ -10,6 +10,7 @@ rounds are shown, since what else runs on the machine only ever adds to a time.
 from __future__ import annotations
 
 import argparse
+import functools
 import statistics
 import tempfile
 import time
@@ -73,13 +74,13 @@ def whole_network(name: str, batch: int, threads: int, rounds: int) -> Samples:
             shape: Net(path, plugins=host_of(shape), execution_mode="renderscript", threads=threads, strict=True)
             for shape in SHAPES
         }
-        return in_turns({shape: lambda net=net: net.compute(images) for shape, net in nets.items()}, rounds)
+        return in_turns({shape: functools.partial(net.compute, images) for shape, net in nets.items()}, rounds)
 
 
 def conv2(threads: int, rounds: int) -> Samples:
     """Return the times of AlexNet's conv2 with its ReLU, one image."""
     call = LayerCall(
-        Convolution(pad=2, group=2),
+        Convolution(pad=(2, 2, 2, 2), group=2),
         (TensorType((1, 96, 27, 27)),),
         (TensorType((1, 256, 27, 27)),),
         {"weight": TensorType((256, 48, 5, 5)), "bias": TensorType((256,))},
@@ -93,8 +94,7 @@ def conv2(threads: int, rounds: int) -> Samples:
         able = [k for k in kernels_of(shape) if k.layer == "Convolution" and k.can_run(call, device) is True]
         kernel = min(able, key=lambda k: k.estimate(call, device))
         trial = make_trial(kernel, backend, device, call, inputs, weights, threads)
-        buffers = trial.buffers()
-        contestants[shape] = lambda trial=trial, buffers=buffers: trial.run(*buffers)
+        contestants[shape] = functools.partial(trial.run, *trial.buffers())
     with threadpool_limits(threads, user_api="blas"):
         return in_turns(contestants, rounds)
 

@@ -16,12 +16,12 @@ import statistics
 import time
 from collections.abc import Callable
 
-import attrs
 import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812 - PyTorch's own name for it
 
-from cnnrt.backend import BufferSpec, Device, Frame, Kernel, Packed, Segment, Step
+from cnnrt.backend import BufferSpec, Device, Frame, Kernel, Segment, Step
+from cnnrt.kernel_trial import Resident
 from cnnrt.layer import Array, Layer, Shape
 from cnnrt.layer_call import LayerCall
 from cnnrt.tensor import TensorType
@@ -30,18 +30,18 @@ from cnnrt_backend_sequential.kernels import sequential_kernels
 from cnnrt_layers import LRN, Convolution, FullyConnected, Pooling, ReLU, Softmax
 
 NORM = LRN(local_size=5, alpha=1e-4, beta=0.75)
-POOL = Pooling(pool="max", kernel_size=3, stride=2)
+POOL = Pooling(pool="max", kernel_size=(3, 3), stride=(2, 2))
 
 ALEXNET: list[tuple[str, Layer, Shape, bool]] = [
-    ("conv1", Convolution(stride=4), (96, 3, 11, 11), True),
+    ("conv1", Convolution(stride=(4, 4)), (96, 3, 11, 11), True),
     ("norm1", NORM, (), False),
     ("pool1", POOL, (), False),
-    ("conv2", Convolution(pad=2, group=2), (256, 48, 5, 5), True),
+    ("conv2", Convolution(pad=(2, 2, 2, 2), group=2), (256, 48, 5, 5), True),
     ("norm2", NORM, (), False),
     ("pool2", POOL, (), False),
-    ("conv3", Convolution(pad=1), (384, 256, 3, 3), True),
-    ("conv4", Convolution(pad=1, group=2), (384, 192, 3, 3), True),
-    ("conv5", Convolution(pad=1, group=2), (256, 192, 3, 3), True),
+    ("conv3", Convolution(pad=(1, 1, 1, 1)), (384, 256, 3, 3), True),
+    ("conv4", Convolution(pad=(1, 1, 1, 1), group=2), (384, 192, 3, 3), True),
+    ("conv5", Convolution(pad=(1, 1, 1, 1), group=2), (256, 192, 3, 3), True),
     ("pool5", POOL, (), False),
     ("fc6", FullyConnected(), (4096, 9216), True),
     ("fc7", FullyConnected(), (4096, 4096), True),
@@ -61,18 +61,6 @@ def seeded_weights() -> dict[str, dict[str, Array]]:
             weight = random.standard_normal(shape, np.float32) * np.float32(scale)
             weights[name] = {"weight": weight, "bias": random.standard_normal(shape[0], np.float32) / 10}
     return weights
-
-
-@attrs.frozen
-class Resident:
-    """Packed weights in memory."""
-
-    packed: Packed
-    resident: bool = True
-
-    def get(self) -> Packed:
-        """Return them."""
-        return self.packed
 
 
 class StepTimes:
@@ -169,7 +157,8 @@ class Torch:
         with torch.inference_mode():
             for name, layer, _, rectified in ALEXNET:
                 x = self._layer(x, name, layer, rectified)
-        return x.numpy()
+        result: Array = x.numpy()
+        return result
 
     def by_layer(self) -> dict[str, float]:
         """Compute all layers and return the milliseconds of each."""
