@@ -22,6 +22,7 @@ from cnnrt_backend_opencl.convolution import (
 from cnnrt_backend_opencl.cost_model import pass_seconds, product_seconds
 from cnnrt_backend_opencl.folding import folded_defines
 from cnnrt_backend_opencl.fully_connected import FullyConnectedKernel, features_last, image_of, product_geometry
+from cnnrt_backend_opencl.half_weights import BOTH_TYPES, weight_bytes, weight_defines, weight_type
 from cnnrt_backend_opencl.kernel import Input, Launch, OpenCLKernel, Weight, Workspace, in_groups, plane_group
 from cnnrt_backend_opencl.limits import Limits, limits_of
 from cnnrt_backend_opencl.sources import Defines
@@ -144,6 +145,7 @@ class GemmKernel(OpenCLKernel):
 
     name = "gemm"
     source = "convolution_gemm.cl"
+    weight_types = BOTH_TYPES
 
     def geometry(self, call: LayerCall) -> ConvolutionGeometry:
         """Return the sizes of the call."""
@@ -151,7 +153,7 @@ class GemmKernel(OpenCLKernel):
 
     def matrix(self, call: LayerCall, weights: Mapping[str, Array]) -> Array:
         """Return the weights as rows of outputs whose depth runs as images lie in memory."""
-        return channels_last(weights["weight"])
+        return channels_last(weights["weight"], weight_type(call))
 
     def too_large(self, g: ConvolutionGeometry, device: Device) -> str:
         """Return what speaks against the tile on a device; empty: it takes such work-groups."""
@@ -202,20 +204,22 @@ class GemmKernel(OpenCLKernel):
         """Return the bytes of whole tiles' weights and biases."""
         g = self.geometry(call)
         tile = self._tile(g)
-        return 4 * g.groups * -(-g.group_outputs // tile.outputs) * tile.outputs * (g.depth + 1)
+        outputs = g.groups * -(-g.group_outputs // tile.outputs) * tile.outputs
+        return weight_bytes(call, outputs * g.depth) + 4 * outputs
 
     def pack(self, call: LayerCall, weights: Mapping[str, Array]) -> Packed:
         """Return weights as [group][depth][outputs of whole tiles], and biases."""
         g = self.geometry(call)
         width = self._tile(g).outputs
         whole = -(-g.group_outputs // width) * width
-        return panels(self.matrix(call, weights), g.groups, whole), biases_of(weights, g.outputs, g.groups, width)
+        matrix = panels(self.matrix(call, weights), g.groups, whole, weight_type(call))
+        return matrix, biases_of(weights, g.outputs, g.groups, width)
 
     def defines(self, call: LayerCall, device: Device) -> Mapping[str, Defines]:
         """Return the tile, what is read and written by fours, and what is folded in."""
         g = self.geometry(call)
-        split = self._cut(g).parts > 1
-        return {**folded_defines(call), **product_defines(g, self._tile(g), device), "SPLIT": int(split)}
+        split = {"SPLIT": int(self._cut(g).parts > 1)}
+        return {**folded_defines(call), **weight_defines(call), **product_defines(g, self._tile(g), device), **split}
 
     def launches(self, call: LayerCall, device: Device) -> Sequence[Launch]:
         """Return a work-group for each tile of pixels × tile of outputs × part, and what adds up the parts."""

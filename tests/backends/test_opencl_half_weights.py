@@ -14,19 +14,22 @@ pytest.importorskip("pyopencl", reason="the OpenCL backend needs pyopencl")
 from hypothesis import HealthCheck, Phase, assume, given, settings
 
 from cli_suite.command import answer, json_answer, run_cnnrt
-from cnnrt import Net
+from cnnrt import Net, convert
 from cnnrt.backend import Kernel, Packed
+from cnnrt.demo import demo_digits, demo_netfile
 from cnnrt.errors import InputError, ParameterFileError, PlacementError
 from cnnrt.kernel_verification import problem_of
 from cnnrt.layer import Array
 from cnnrt.layer_call import LayerCall
 from cnnrt.plugins import plugin_host
+from cnnrt.preprocessing import preprocessing
 from cnnrt.testing.case import Case, make_case, with_weights_in
 from cnnrt.testing.kernel_checks import assert_kernel_agrees, assert_statements_hold, cases_for, takes, usable_device
 from cnnrt.testing.offered import offered
 from cnnrt.testing.suite_of import layer_suite
 from cnnrt.tuning.key import verification_key
 from cnnrt_backend_opencl.backend import OpenCLBackend
+from cnnrt_backend_opencl.convolution_gemm import GemmConvolution
 from cnnrt_backend_opencl.fully_connected_rows import RowsFullyConnected
 from cnnrt_backend_opencl.kernel_list import opencl_kernels
 from core_suite.ceilings import stream_everything
@@ -153,6 +156,37 @@ def test_a_network_computes_as_if_its_files_held_rounded_weights(chain: Path, tm
     assert 1e-5 < np.abs(got - exact).max() / np.abs(exact).max() < 4 * 2.0**-11
 
 
+UNIT = 2.0**-11
+"""Unit roundoff of half precision: how far a weight is moved, at most and by its size."""
+
+
+def test_a_trained_network_reads_the_same_digits() -> None:
+    """The demo's: values before the softmax move by no more than a roundoff for each of its four layers of weights."""
+    reader = preprocessing(Net(demo_netfile()).netfile.inputs[0], demo_netfile().parent)
+    digits = np.stack([reader.load(file) for _, file in demo_digits()])
+    results = []
+    for storage in ("float32", "float16"):
+        with Net(demo_netfile(), execution_mode="opencl", weight_storage=storage, strict=True) as net:
+            results.append(net.compute(digits, outputs=["fc2", "prob"]))
+    whole, half = results
+    assert np.array_equal(whole["prob"].argmax(axis=1), half["prob"].argmax(axis=1))
+    assert 1e-5 < np.abs(half["fc2"] - whole["fc2"]).max() / np.abs(whole["fc2"]).max() < 4 * UNIT
+    assert np.square(half["prob"] - whole["prob"]).mean() < UNIT**2
+
+
+def test_a_network_of_caffes_reads_all_of_500_digits(tmp_path: Path, shared_folder: Path) -> None:
+    folder = shared_folder / "models" / "caffe-lenet-mnist"
+    convert([folder / "lenet.prototxt", folder / "lenet_iter_10000.caffemodel"], tmp_path / "lenet")
+    digits = np.load(folder / "mnist500.npz")
+    pixels = digits["images"][:, np.newaxis].astype(np.float32) / 256
+    reference = np.load(folder / "reference.npz")
+    with Net(tmp_path / "lenet" / "net.netfile", execution_mode="opencl", weight_storage="float16", strict=True) as net:
+        assert (net.compute(pixels).argmax(axis=1) == digits["labels"]).all()
+        got = net.compute(reference["input"], outputs=["ip2", "prob"])
+    assert np.abs(got["ip2"] - reference["ip2"]).max() < 4 * UNIT * np.abs(reference["ip2"]).max()
+    assert np.square(got["prob"] - reference["prob"]).mean() < UNIT**2
+
+
 def test_the_plan_says_it_and_counts_half_of_the_bytes(chain: Path) -> None:
     half = Net(chain, weight_storage="float16").plan_for(BATCH)
     pinned = Net(chain, plan=half).plan_for(BATCH)
@@ -219,9 +253,15 @@ def test_weights_that_do_not_stay_give_the_same_bits(
         assert {(row.resident, row.weight_type) for row in rows} == {(False, "float16")}
 
 
+class OnlyWhole(GemmConvolution):
+    """Convolutions that keep float32."""
+
+    weight_types = ("float32",)
+
+
 def test_layers_whose_kernels_cannot_are_told_of_and_refused_by_a_strict_net(tmp_path: Path) -> None:
     """Here only fully connected layers have a kernel that can."""
-    kernels = [k for k in opencl_kernels() if k.layer != "Convolution" or "float16" not in k.weight_types]
+    kernels = [*(k for k in opencl_kernels() if k.layer != "Convolution"), OnlyWhole()]
     host = offered(layers=list(LAYERS.values()), backends=[BACKEND], kernels=kernels)
     path = write_network(tmp_path, CHAIN, WEIGHTS, execution_mode="opencl")
     rows = {r.layer: r for r in Net(path, weight_storage="float16", plugins=host).plan_for(BATCH).rows}

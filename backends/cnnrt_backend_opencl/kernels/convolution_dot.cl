@@ -22,7 +22,7 @@
 #define JOIN_(a, b) a##b
 #define JOIN(a, b) JOIN_(a, b)
 #define FLOATS JOIN(float, IN)
-#define LANES IN
+#define WEIGHT_LANES IN
 #include "half_weights.clh"
 typedef FLOATS UNALIGNED __attribute__((aligned(4))); // images may begin at any float of a buffer
 

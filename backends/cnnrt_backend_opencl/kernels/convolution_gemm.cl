@@ -13,6 +13,7 @@
 // SPLIT: 1 where the depth is cut, and `part`, a multiple of TILE_DEPTH, of it is a work-group's: then sums go to
 // [part][pixel][output] as they are, and `combine` adds them up.
 // ADDED: if defined, a value of the output's shape is added to each result. FOLDED(v): what is applied to each then.
+// HALF_WEIGHTS: if defined, weights are halves (half_weights.clh).
 //
 // Images lie channels last. Weights come as [group][depth][outputs of the group, filled up to whole tiles], biases as
 // [group][the same]. A fully connected layer is the same with images of one pixel.
@@ -52,6 +53,9 @@
 #define GATHERED ((TILE_PIXELS * VECTORS + WORKERS - 1) / WORKERS)
 #define CHOSEN ((TILE_DEPTH * TILE_OUTPUTS / 4 + WORKERS - 1) / WORKERS)
 
+#define WEIGHT_LANES 4
+#include "half_weights.clh"
+
 #if ALIGNED
 typedef float4 Quad;
 #else
@@ -71,7 +75,7 @@ typedef float Results;
 #endif
 
 __kernel __attribute__((reqd_work_group_size(WORKERS, 1, 1))) void product(
-    __global const float *restrict x, __global const float4 *restrict weights, __global const float *restrict biases,
+    __global const float *restrict x, __global const WEIGHTS *restrict weights, __global const float *restrict biases,
     __global float *restrict y,
 #ifdef ADDED
     __global const float *restrict added,
@@ -142,7 +146,7 @@ __kernel __attribute__((reqd_work_group_size(WORKERS, 1, 1))) void product(
             for (int n = 0; n < CHOSEN; n++) {
                 const int e = worker + n * WORKERS, at = step * TILE_DEPTH + e / (TILE_OUTPUTS / 4);
                 next_weights[n] = at < end - begin && e < TILE_DEPTH * TILE_OUTPUTS / 4
-                                      ? weights[at * (tiles * (TILE_OUTPUTS / 4)) + e % (TILE_OUTPUTS / 4)]
+                                      ? WEIGHT(weights, at * (tiles * (TILE_OUTPUTS / 4)) + e % (TILE_OUTPUTS / 4))
                                       : (float4)(0.0f);
             }
         }

@@ -33,6 +33,7 @@
 #define FLOATS JOIN(float, LANES)
 typedef FLOATS UNALIGNED __attribute__((aligned(4))); // images may begin at any float of a buffer
 #define PANEL (VECTORS * LANES)
+#define WEIGHT_LANES LANES
 #include "half_weights.clh"
 
 // Copies images with zeros around them; a work-item, a row of the copy.

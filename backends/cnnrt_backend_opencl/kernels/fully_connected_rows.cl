@@ -30,6 +30,7 @@
 #define JOIN(a, b) JOIN_(a, b)
 #define FLOATS JOIN(float, LANES)
 #endif
+#define WEIGHT_LANES LANES
 #include "half_weights.clh"
 typedef FLOATS UNALIGNED __attribute__((aligned(4))); // values may begin at any float of a buffer
 

@@ -32,6 +32,7 @@
 #define JOIN(a, b) JOIN_(a, b)
 #define FLOATS JOIN(float, LANES)
 #define PANEL (VECTORS * LANES)
+#define WEIGHT_LANES LANES
 #include "half_weights.clh"
 
 __kernel void tile(__global const float *restrict x, __global const WEIGHTS *restrict weights,
