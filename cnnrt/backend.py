@@ -10,7 +10,7 @@ import abc
 import copy
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, ClassVar, Protocol, Self
+from typing import Any, ClassVar, Protocol, Self, runtime_checkable
 
 import attrs
 from attrs import field
@@ -378,6 +378,14 @@ class Runnable(Protocol):
         """Compute every step on the frame's buffers; with a timer, report each step to it."""
 
 
+@runtime_checkable
+class Overlapping(Runnable, Protocol):
+    """A compiled segment of which a second call may be begun before the first is waited for, on the same frame."""
+
+    def begin(self, frame: Frame) -> Callable[[], None]:
+        """Begin to compute every step on the frame's arrays as they are now; return what waits for the outputs."""
+
+
 @attrs.frozen
 class OwnMemory:
     """Memory in which a device keeps what only the steps on it use.
@@ -428,6 +436,14 @@ class Backend(abc.ABC):
         Answered by backends whose processor has caches that the values of a few items fit, and those of a batch don't.
         """
         return 0
+
+    def parts_to_overlap(self, device: Device, nbytes: int) -> int:
+        """Return into how many parts a batch is best cut whose inputs and outputs have so many bytes.
+
+        So that one part is copied while another is computed; 1, the default: none. Asked where a device with memory of
+        its own computes the whole network, by segments that are `Overlapping`.
+        """
+        return 1
 
     @abc.abstractmethod
     def compile(self, segment: Segment, buffers: Sequence[BufferSpec], threads: int | None) -> Runnable:

@@ -61,9 +61,16 @@ class DeviceUse:
 
 
 def device_uses(
-    placed: Sequence[Placed], homes: Sequence[Home | None], buffers: Buffers, memories: Mapping[str, OwnMemory]
+    placed: Sequence[Placed],
+    homes: Sequence[Home | None],
+    buffers: Buffers,
+    memories: Mapping[str, OwnMemory],
+    at_once: int = 1,
 ) -> list[DeviceUse]:
-    """Return what the steps on each device with memory of its own take there; `memories` by the device's title."""
+    """Return what the steps on each device with memory of its own take there; `memories` by the device's title.
+
+    `at_once`: parts of a batch that are under way at the same time.
+    """
     borders: dict[str, set[tuple[int, int]]] = {title: set() for title in memories}
     beside = dict.fromkeys(memories, 0)
     for p, home in zip(placed, homes, strict=True):
@@ -84,10 +91,10 @@ def device_uses(
             DeviceUse(
                 device=title,
                 memory=memory,
-                arena=sum(arenas) + beside[title],
-                border=sum(-(-nbytes // ALIGNMENT) * ALIGNMENT for nbytes in values),
+                arena=at_once * (sum(arenas) + beside[title]),
+                border=at_once * sum(-(-nbytes // ALIGNMENT) * ALIGNMENT for nbytes in values),
                 largest=max((*arenas, *values), default=0),
-                staging=sum(min(memory.staging, nbytes) for nbytes in values),
+                staging=at_once * sum(min(memory.staging, nbytes) for nbytes in values),
             )
         )
     return found

@@ -8,20 +8,26 @@ from __future__ import annotations
 
 import itertools
 import queue
-from collections.abc import Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
 from cnnrt.after_fork import renew_after_fork
-from cnnrt.backend import BufferSpec, Frame, Runnable, StepTimer, Weights
+from cnnrt.backend import BufferSpec, Frame, Overlapping, Runnable, StepTimer, Weights
 from cnnrt.buffers import ALIGNMENT, Buffers, View
+from cnnrt.errors import CnnrtError
 from cnnrt.hardware import usable_cores
 from cnnrt.layer import Array, Shape
 from cnnrt.layouts import physical_shape, place_array, strides
 from cnnrt.plan import Plan
 from cnnrt.weight_stream import PieceToRead, byte_buffer, streaming
+
+PARTS_AT_ONCE = 2
+"""Parts of a batch that are under way where one is copied while another is computed."""
 
 Resident = Mapping[str, frozenset[Weights]]
 """Weights that stay, by the device in whose own memory they are; empty: in the process."""
@@ -32,7 +38,7 @@ class Prepared:
 
     `runnables` come with the number of parts in which their segment goes through a batch. `order`: the pieces of
     weights that are read for each call; `resident`: those that stay, by where they are. `spare_threads`: what the host
-    can do beside, while it waits for a device.
+    can do beside, while it waits for a device. `overlapped`: parts of the batch are under way at the same time.
     """
 
     def __init__(
@@ -43,6 +49,8 @@ class Prepared:
         concurrency: int,
         order: Sequence[PieceToRead] = (),
         resident: Resident = MappingProxyType({}),
+        *,
+        overlapped: bool = False,
     ) -> None:
         self.plan = plan
         self.resident = resident
@@ -50,6 +58,10 @@ class Prepared:
         self._order = tuple(order)
         grouped = itertools.groupby(runnables, key=lambda r: r[0])
         self._groups = [(parts, tuple(runnable for _, runnable in group)) for parts, group in grouped]
+        self._overlapped: tuple[int, Overlapping] | None = None
+        if overlapped and len(runnables) == 1:
+            ((parts, runnable),) = runnables
+            self._overlapped = (parts, runnable) if isinstance(runnable, Overlapping) else None
         self._buffers = buffers
         self._outputs = [(slot, buffers.specs[slot].type) for slot in buffers.outputs]
         self._views = _Views(buffers.views, buffers.specs)
@@ -105,12 +117,31 @@ class Prepared:
         return frame, byte_buffer(self.plan.memory.stream_buffers)
 
     def _run(self, frame: Frame, timer: StepTimer | None) -> None:
+        if self._overlapped is not None and timer is None:
+            self._run_overlapped(frame, *self._overlapped)
+            return
         for parts, runnables in self._groups:
             for part in range(parts):
                 if parts > 1:
                     self._move_windows(frame, part)
                 for runnable in runnables:
                     runnable.run(frame, timer)
+
+    def _run_overlapped(self, frame: Frame, parts: int, runnable: Overlapping) -> None:
+        """Run a part of the batch while the one before is under way, so that one is copied while another computes."""
+        begun: deque[Callable[[], None]] = deque()
+        try:
+            for part in range(parts):
+                if len(begun) == PARTS_AT_ONCE:
+                    begun.popleft()()
+                self._move_windows(frame, part)
+                begun.append(runnable.begin(frame))
+            while begun:
+                begun.popleft()()
+        finally:
+            for wait in begun:  # after a failure: nothing may go on with arrays that are given back
+                with suppress(CnnrtError):
+                    wait()
 
     def _move_windows(self, frame: Frame, part: int) -> None:
         """Show the items of a part of the batch."""

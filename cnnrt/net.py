@@ -28,10 +28,9 @@ from cnnrt.inputs import check_inputs, check_shapes
 from cnnrt.kernel_verification import unverified
 from cnnrt.layer import Array, Shape
 from cnnrt.loading import load_netfile
-from cnnrt.passes.split_batch import Split
 from cnnrt.placement import Competition, choose_devices, competitions
 from cnnrt.plan import Plan
-from cnnrt.planning import Question, items_at_once, placement_request, reduce_graph
+from cnnrt.planning import Question, placement_request, reduce_graph, usual_split
 from cnnrt.plugins import PluginHost, plugin_host
 from cnnrt.prepare import Planned, compile_planned, fit_together, plan_network, plan_verified
 from cnnrt.profile import Profile
@@ -343,10 +342,8 @@ class Net:
     def _competitions(self, shapes: Mapping[str, Shape], wanted: Sequence[str], known: Knowledge) -> list[Competition]:
         request = placement_request(self.settings)
         devices = choose_devices(self._host, request)
-        split = Split(items_at_once(self._host, request, self.settings.threads))
-        reduced, inferred, _ = reduce_graph(
-            Question(self.graph, shapes, wanted, self.settings, self._host, known), split
-        )
+        question = Question(self.graph, shapes, wanted, self.settings, self._host, known)
+        reduced, inferred, _ = reduce_graph(question, usual_split(question))
         return competitions(reduced, inferred, devices, self._host, known, request.weight_storage)
 
     def _held_bytes(self) -> int:

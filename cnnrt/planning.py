@@ -10,6 +10,7 @@ to take. Nothing large is allocated, and no weight is read.
 from __future__ import annotations
 
 import itertools
+import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -18,6 +19,7 @@ import attrs
 from cnnrt.backend import Backend, Device, OwnMemory
 from cnnrt.buffers import Buffers, Home, plan_buffers
 from cnnrt.device_memory import device_uses
+from cnnrt.executor import PARTS_AT_ONCE
 from cnnrt.graph import Graph
 from cnnrt.layer import Shape
 from cnnrt.memory_plan import MIB, Fitted, StepMemory, check_machine, plan_memory, refusal, step_memory
@@ -40,7 +42,10 @@ LEANEST = 1.0
 
 @attrs.frozen
 class Way:
-    """One way of computing a network: placed nodes, buffers, what of the weights stays, and the seconds expected."""
+    """One way of computing a network: placed nodes, buffers, what of the weights stays, and the seconds expected.
+
+    `split`: how the batch is cut.
+    """
 
     placed: Sequence[Placed]
     inferred: Shapes
@@ -49,6 +54,7 @@ class Way:
     demands: Mapping[str, Demand]
     steps: Sequence[StepMemory]
     fitted: Fitted
+    split: Split
     notes: tuple[str, ...]
     seconds: float
 
@@ -78,11 +84,11 @@ class Question:
 
 def find_way(question: Question) -> Way:
     """Return the way that is expected to be the fastest. Raises MemoryCeilingError where none fits the ceiling."""
-    default = Split(items_at_once(question.host, placement_request(question.settings), question.settings.threads))
+    default = _default_split(question)
     first = try_way(question, default, 0.0)
     if first.fitted.memory.fits and not first.fitted.memory.streamed:
         check_machine(first.fitted.memory)
-        return first
+        return _overlapped(question, first) or first
     ways = [first, *_leaner(question, default, first)]
     fitting = [way for way in ways if way.fitted.memory.fits]
     if not fitting:
@@ -90,6 +96,39 @@ def find_way(question: Question) -> Way:
     best = min(fitting, key=lambda way: way.seconds)
     check_machine(best.fitted.memory)
     return best
+
+
+def usual_split(question: Question) -> Split:
+    """Return how the batch is cut where memory is no matter: for those shapes kernels are measured."""
+    default = _default_split(question)
+    way = _overlapped(question, try_way(question, default, 0.0))
+    return default if way is None else way.split
+
+
+def _default_split(question: Question) -> Split:
+    return Split(items_at_once(question.host, placement_request(question.settings), question.settings.threads))
+
+
+def _overlapped(question: Question, first: Way) -> Way | None:
+    """Return the way in which parts of the batch are copied to the device and back while others are computed.
+
+    None where it does not pay, or where more than one segment computes.
+    """
+    runs = runs_of(first.placed)
+    if len(runs) != 1 or not first.fitted.memory.devices:
+        return None
+    ((device, _, _),) = runs
+    wanted, given = first.inferred.values, question.shapes.values()
+    nbytes = 4 * sum(math.prod(shape) for shape in (*given, *(wanted[v] for v in question.wanted)))
+    parts = question.host.backends()[device.backend].parts_to_overlap(device, nbytes)
+    batch = min((shape[0] for shape in given if shape), default=0)
+    while parts > 1 and batch % parts:
+        parts -= 1
+    if parts < 2:
+        return None
+    way = try_way(question, Split(batch // parts, whole=True), 0.0)
+    single = len(runs_of(way.placed)) == 1 and any(isinstance(p.node.layer, JoinItems) for p in way.placed)
+    return way if single and way.fitted.memory.fits and not way.fitted.memory.streamed else None
 
 
 def _leaner(question: Question, default: Split, first: Way) -> Iterator[Way]:
@@ -136,7 +175,8 @@ def try_way(question: Question, split: Split, byte_seconds: float) -> Way:
         steps.append(step_memory(p.node.name, p.call, p.kernel, demand, home.device if home else ""))
         seconds += times * p.kernel.estimate(p.call, p.device)
     ceiling = None if settings.allocated_ram is None else int(settings.allocated_ram * MIB)
-    uses = device_uses(joined.placed, homes, buffers, memories)
+    at_once = PARTS_AT_ONCE if split.whole else 1
+    uses = device_uses(joined.placed, homes, buffers, memories, at_once)
     fitted = plan_memory(steps, buffers, settings.concurrency, ceiling, settings.residency, uses)
     return Way(
         placed=joined.placed,
@@ -146,6 +186,7 @@ def try_way(question: Question, split: Split, byte_seconds: float) -> Way:
         demands=demands,
         steps=steps,
         fitted=fitted,
+        split=split,
         notes=(*notes, *_foldings(placed), *_kept(placed)),
         seconds=_together(seconds, fitted),
     )

@@ -35,11 +35,15 @@ from cnnrt.weight_stream import PieceToRead
 
 @attrs.frozen
 class Planned:
-    """Everything that is decided about a network before weights are read and kernels are compiled."""
+    """Everything that is decided about a network before weights are read and kernels are compiled.
+
+    `overlapped`: parts of the batch are copied while others are computed.
+    """
 
     plan: Plan
     segments: tuple[Segment, ...]
     buffers: Buffers
+    overlapped: bool = False
 
     @property
     def resident(self) -> Resident:
@@ -76,7 +80,7 @@ def plan_network(
         notes=(*way.notes, *known.notes),
         memory=way.fitted.memory,
     )
-    return Planned(plan, tuple(segments), way.buffers)
+    return Planned(plan, tuple(segments), way.buffers, way.split.whole)
 
 
 def fit_together(networks: Sequence[Planned | Prepared]) -> bool:
@@ -127,7 +131,15 @@ def compile_planned(planned: Planned, settings: Settings, weights: WeightStore, 
                 step.weights.get()
     in_parts = [(segment.parts, runnable) for segment, runnable in zip(planned.segments, runnables, strict=True)]
     order = _order(ahead)
-    return Prepared(in_parts, planned.buffers, planned.plan, settings.concurrency, order, planned.resident)
+    return Prepared(
+        in_parts,
+        planned.buffers,
+        planned.plan,
+        settings.concurrency,
+        order,
+        planned.resident,
+        overlapped=planned.overlapped,
+    )
 
 
 def _loading_order(step: Step) -> int:

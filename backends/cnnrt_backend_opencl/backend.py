@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 DRIVERS_SHARE = 16
 """One part in so many of a device's memory is left to its driver, for programs and queues."""
+PART_BYTES = 16 << 20
+MOST_PARTS = 4
+"""Of a batch whose values are copied to a device and back, while others are computed."""
 MOST_LOSSES = 3
 """Times that a device may be lost without computing anything in between."""
 
@@ -68,6 +71,10 @@ class OpenCLBackend(Backend):
         if self._found is None and (not self._driver.installed or self._driver.only_processors):
             return ()
         return [d for d in self.devices() if not d.problem and not limits_of(d).cpu]
+
+    def parts_to_overlap(self, device: Device, nbytes: int) -> int:
+        """Return parts of at least `PART_BYTES`, a few: small parts leave a device's workers idle."""
+        return 1 if limits_of(device).shares_memory else max(1, min(MOST_PARTS, nbytes // PART_BYTES))
 
     def compile(self, segment: Segment, buffers: Sequence[BufferSpec], threads: int | None) -> OpenCLSegment:
         """Return the segment with all programs built. `threads`: those that copy; others are the driver's affair."""

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import NoReturn
 
 import attrs
 
@@ -95,49 +96,73 @@ class OpenCLSegment:
         Raises DeviceMemoryError (a MemoryError) and DeviceLostError; other failures name the layer and the kernel, but
         for ParameterFileError, which names its file.
         """
+        self._begin(frame, timer)()
+
+    def begin(self, frame: Frame) -> Callable[[], None]:
+        """Upload what comes from the frame's arrays, and put all steps into a queue; return what waits and reads.
+
+        Each call that is under way has a queue and an arena of its own. Both raise what `run` does.
+        """
+        return self._begin(frame, None)
+
+    def _begin(self, frame: Frame, timer: StepTimer | None) -> Callable[[], None]:
         self._session.check()
-        try:
+        step: Step | None = None
+        done: list[tuple[Step, list[Handle], float]] = []
+        with self._telling_of_losses():
             try:
                 call = self._spare.pop()
             except IndexError:
                 call = self._new_call()
-            self._run(call, frame, timer)
+            queue = call.queue
+            if timer:
+                queue = call.timed_queue = call.timed_queue or self._session.queue(timed=True)
+            arrays = {way.slot: frame[way.slot] for way in call.outside}
+            try:
+                at = {way.slot: way.enter(queue, arrays[way.slot]) for way in call.outside}
+                for bound in call.steps:
+                    step = bound.compiled.step
+                    if step.weights.resident:
+                        done.append((step, self._launch(queue, bound, at), 0.0))
+                    else:
+                        done.append((step, *self._launch_in_pieces(call, queue, bound, at)))
+                self._session.driver.flush(queue)
+            except BaseException as error:
+                self._drain(call, queue)
+                _raise_explained(step, error)
+
+        def wait() -> None:
+            with self._telling_of_losses():
+                try:
+                    for way in call.outside:
+                        way.leave(queue, arrays[way.slot])
+                    self._session.driver.finish(queue)
+                    if timer:
+                        self._tell(timer, done)
+                except BaseException as error:
+                    self._drain(call, queue)
+                    _raise_explained(step, error)
+            for way in call.outside:
+                way.forget()
+            self._session.worked = True
+            self._spare.append(call)  # not after a failure: what is left in its queue is not known
+
+        return wait
+
+    @contextlib.contextmanager
+    def _telling_of_losses(self) -> Iterator[None]:
+        try:
+            yield
         except DeviceLostError as error:
             self._on_loss(self._session, error)
             raise DeviceLostError(f"{self._session.device.title}: {error}") from error
-        self._session.worked = True
-        self._spare.append(call)  # not after a failure: what is left in its queue is not known
 
-    def _run(self, call: _Call, frame: Frame, timer: StepTimer | None) -> None:
-        driver, queue = self._session.driver, call.queue
-        if timer:
-            queue = call.timed_queue = call.timed_queue or self._session.queue(timed=True)
-        step = None
-        done: list[tuple[Step, list[Handle], float]] = []
-        try:
-            at = {way.slot: way.enter(queue, frame[way.slot]) for way in call.outside}
-            for bound in call.steps:
-                step = bound.compiled.step
-                if step.weights.resident:
-                    done.append((step, self._launch(queue, bound, at), 0.0))
-                else:
-                    done.append((step, *self._launch_in_pieces(call, queue, bound, at)))
-            for way in call.outside:
-                way.leave(queue, frame[way.slot])
-            driver.finish(queue)
-            if timer:
-                self._tell(timer, done)
-        except BaseException as error:
-            with contextlib.suppress(CnnrtError):
-                driver.finish(queue)  # nothing may go on reading or writing memory that is given back now
-            if isinstance(error, MemoryError | DeviceLostError | ParameterFileError) or step is None:
-                raise
-            if isinstance(error, CnnrtError):
-                raise _explained(step, "failed", error) from error
-            raise
-        finally:
-            for way in call.outside:
-                way.forget()
+    def _drain(self, call: _Call, queue: Handle) -> None:
+        """After a failure: nothing may go on reading or writing memory that is given back now."""
+        with contextlib.suppress(CnnrtError):
+            self._session.driver.finish(queue)
+        for way in call.outside:
+            way.forget()
 
     def _tell(self, timer: StepTimer, done: Sequence[tuple[Step, list[Handle], float]]) -> None:
         before = None
@@ -271,6 +296,15 @@ def _program(step: Step, kernel: OpenCLKernel, call: LayerCall, launch: Launch, 
     except Exception as error:
         source = other.source if other else kernel.source
         raise _explained(step, f"could not be built from {source}", error) from error
+
+
+def _raise_explained(step: Step | None, error: BaseException) -> NoReturn:
+    """Raise an error again, one of OpenCL's with the layer and the kernel."""
+    if step is None or not isinstance(error, CnnrtError):
+        raise error
+    if isinstance(error, MemoryError | DeviceLostError | ParameterFileError):
+        raise error
+    raise _explained(step, "failed", error) from error
 
 
 def _explained(step: Step, what: str, error: Exception) -> CnnrtError:

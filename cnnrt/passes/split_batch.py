@@ -4,7 +4,10 @@ Early layers have large values and few weights: a batch of 16 pictures writes an
 Computed item by item ("depth first") the same values stay in the cache; the price is that weights are read again for
 each part. The cut is where a sum of both says; behind it the whole batch goes on together.
 
-In the graph this shows as two views: `TakeItems` of each input, and `JoinItems` at the cut.
+Where values have to be copied to a device, the whole network is computed in parts instead, so that one part is copied
+while another is computed.
+
+In the graph this shows as two views: `TakeItems` of each input, and `JoinItems` at the cut, or of each result.
 """
 
 from __future__ import annotations
@@ -70,12 +73,13 @@ class Split:
     """How a batch is to be cut: `items` at a time (0: all), before node number `cut`; None: where it pays.
 
     Layers whose weights are in `streamed` (keys of sources) are read for each call, and stay behind a cut that is to
-    pay.
+    pay. `whole`: the whole network is, whatever `cut` says.
     """
 
     items: int = 0
     cut: int | None = None
     streamed: frozenset[Hashable] = frozenset()
+    whole: bool = False
 
 
 def split_batch(graph: Graph, shapes: Shapes, wanted: Collection[str], split: Split) -> tuple[Graph, Shapes, list[str]]:
@@ -84,6 +88,8 @@ def split_batch(graph: Graph, shapes: Shapes, wanted: Collection[str], split: Sp
     Unchanged where the batch is no multiple, where layers do not treat items one by one, or where it does not pay.
     """
     items, parts = split.items, _parts(graph, shapes, split.items)
+    if split.whole:
+        return _split_whole(graph, shapes, wanted, items, parts)
     cut = split.cut if parts > 1 else 0
     if cut is None:
         cut = _best_cut(graph, shapes, wanted, parts, split.streamed)
@@ -113,6 +119,46 @@ def split_batch(graph: Graph, shapes: Shapes, wanted: Collection[str], split: Sp
     named = first[0].name if cut == 1 else f"{first[0].name} to {first[-1].name}"
     note = f"{named}: {items} items at a time, {parts} times, so that {aim}"
     return attrs.evolve(graph, nodes=tuple(nodes)), Shapes(values, weights), [note]
+
+
+def _split_whole(
+    graph: Graph, shapes: Shapes, wanted: Collection[str], items: int, parts: int
+) -> tuple[Graph, Shapes, list[str]]:
+    """Return the graph with all layers on a few items at a time; unchanged where one does not treat items singly."""
+    given = {v for node in graph.nodes for v in node.outputs}
+    if parts < 2 or not given.issuperset(wanted) or not all(_by_items(node, shapes) for node in graph.nodes):
+        return graph, shapes, []
+    taken = {*shapes.values, *(node.name for node in graph.nodes)}
+    part = {v: free_name(f"{v} (part)", taken) for v in (*_read_from_outside(graph.nodes), *wanted)}
+    values = dict(shapes.values)
+    for node in graph.nodes:
+        names = (*node.outputs, node.name, *(f.name for f in node.folded))
+        values.update({v: (items, *shapes.values[v][1:]) for v in names if v in shapes.values and v not in wanted})
+    values.update({name: (items, *shapes.values[v][1:]) for v, name in part.items()})
+    nodes = [
+        Node(free_name(f"part of {v}", taken), TakeItems(items=items), (v,), (part[v],))
+        for v in _read_from_outside(graph.nodes)
+    ]
+    nodes += [
+        attrs.evolve(
+            node,
+            inputs=tuple(part.get(v, v) for v in node.inputs),
+            outputs=tuple(part.get(v, v) for v in node.outputs),
+        )
+        for node in graph.nodes
+    ]
+    nodes += [Node(free_name(f"batch of {v}", taken), JoinItems(parts=parts), (part[v],), (v,)) for v in wanted]
+    weights = dict(shapes.weights)
+    weights.update({node.name: {} for node in nodes if isinstance(node.layer, TakeItems | JoinItems)})
+    note = f"{items} items at a time, {parts} times, so that some are copied while others are computed"
+    return attrs.evolve(graph, nodes=tuple(nodes)), Shapes(values, weights), [note]
+
+
+def _by_items(node: Node, shapes: Shapes) -> bool:
+    """Tell whether a node computes each item of a batch by itself."""
+    inputs = [shapes.values[v] for v in node.inputs]
+    same = all(shape[:1] == inputs[0][:1] for shape in (*inputs, *(shapes.values[v] for v in node.outputs)))
+    return bool(inputs) and same and node.layer.itemwise(inputs[: len(node.own_inputs)])
 
 
 def _parts(graph: Graph, shapes: Shapes, items: int) -> int:
@@ -161,13 +207,9 @@ def _best_cut(graph: Graph, shapes: Shapes, wanted: Collection[str], parts: int,
 def _cuts(graph: Graph, shapes: Shapes, wanted: Collection[str]) -> Iterator[int]:
     """Yield how many nodes may be computed in parts."""
     for count, node in enumerate(graph.nodes[:-1], 1):
-        inputs = [shapes.values[v] for v in node.inputs]
-        outputs = [shapes.values[v] for v in node.outputs]
-        same = all(shape[:1] == inputs[0][:1] for shape in (*inputs, *outputs))
-        own = inputs[: len(node.own_inputs)]
-        if not (inputs and same and node.layer.itemwise(own)):
+        if not _by_items(node, shapes):
             return
-        if any(v in wanted for v in node.outputs) or any(len(shape) < 3 for shape in outputs):
+        if any(v in wanted or len(shapes.values[v]) < 3 for v in node.outputs):
             return  # values of features are small, and their products are best computed for all items
         if len(_crossing(graph, count)) == 1:
             yield count
