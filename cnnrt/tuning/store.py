@@ -4,7 +4,8 @@ A fact is a kind, a key and a value, both plain JSON. Everything in the store ca
 wrong with it (no folder, full disk, other locks, a broken file, another version's) stops a run: it is logged once, and
 the process goes on with what it finds out itself.
 
-Each access opens the file, and closes it: no connection is carried over a fork or left behind by a killed process.
+Each access opens the file, and closes it: no connection is carried over a fork or left behind by a killed process. In
+memory are the values alone, by the digests of their keys: thousands of keys take tens of MiB.
 """
 
 from __future__ import annotations
@@ -68,8 +69,8 @@ class Store:
 
     def __init__(self, folder: Path | Callable[[], Path | None] | None) -> None:
         self._folder = folder
-        self._facts: dict[tuple[str, str], Fact] = {}
-        self._own: set[tuple[str, str]] = set()
+        self._values: dict[tuple[str, str], Any] = {}
+        self._own: dict[tuple[str, str], Fact] = {}
         self._reported: set[str] = set()
         self._read = False
 
@@ -83,8 +84,9 @@ class Store:
         """Return the value of a fact, None where it is not known."""
         if not self._read:
             self.refresh()
-        fact = self._facts.get((kind, _digest(key)))
-        return fact.value if fact else None
+        wanted = (kind, _digest(key))
+        own = self._own.get(wanted)
+        return own.value if own else self._values.get(wanted)
 
     def put(self, kind: Kind, key: Key, value: Any) -> None:
         """Remember a fact."""
@@ -95,8 +97,7 @@ class Store:
         rows = []
         for fact in facts:
             own = (fact.kind, _digest(fact.key))
-            self._facts[own] = fact
-            self._own.add(own)
+            self._own[own] = fact
             rows.append((*own, json.dumps(fact.key), json.dumps(fact.value), fact.written))
 
         def write(connection: sqlite3.Connection) -> None:
@@ -109,27 +110,28 @@ class Store:
     def refresh(self) -> None:
         """Read what other processes found out."""
         self._read = True
-
-        def read(connection: sqlite3.Connection) -> list[tuple[Any, ...]]:
-            query = "SELECT kind, digest, key, value, written FROM facts WHERE length(value) <= ? LIMIT ?"
-            return connection.execute(query, (LONGEST_VALUE, MOST_FACTS)).fetchall()
-
-        found: dict[tuple[str, str], Fact] = {
-            (f.kind, digest): f for digest, f in map(_fact, self._do(read) or ()) if f is not None
-        }
-        own = {own: self._facts[own] for own in self._own if own in self._facts}
-        self._facts = {**found, **own}
+        self._values = self._stored(lambda fact: fact.value)
 
     def facts(self, *kinds: Kind) -> list[Fact]:
         """Return all facts of these kinds, the oldest first."""
-        self.refresh()
-        return sorted((f for f in self._facts.values() if f.kind in kinds), key=lambda f: f.written)
+        found = {**self._stored(lambda fact: fact), **self._own}
+        return sorted((f for f in found.values() if f.kind in kinds), key=lambda f: f.written)
+
+    def _stored(self, wanted: Callable[[Fact], T]) -> dict[tuple[str, str], T]:
+        """Return what is wanted of each fact in the file."""
+
+        def read(connection: sqlite3.Connection) -> dict[tuple[str, str], T]:
+            query = "SELECT kind, digest, key, value, written FROM facts WHERE length(value) <= ? LIMIT ?"
+            rows = connection.execute(query, (LONGEST_VALUE, MOST_FACTS))
+            return {(f.kind, digest): wanted(f) for digest, f in map(_fact, rows) if f is not None}
+
+        return self._do(read) or {}
 
     def clear(self, *kinds: Kind) -> int:
         """Forget all facts of these kinds and return how many they were."""
         count = len(self.facts(*kinds))
-        self._facts = {own: f for own, f in self._facts.items() if f.kind not in kinds}
-        self._own &= set(self._facts)
+        self._values = {known: value for known, value in self._values.items() if known[0] not in kinds}
+        self._own = {own: fact for own, fact in self._own.items() if fact.kind not in kinds}
 
         def delete(connection: sqlite3.Connection) -> None:
             with connection:

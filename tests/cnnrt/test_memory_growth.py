@@ -104,6 +104,30 @@ def test_a_process_that_dies_is_an_error_that_says_what_it_said(large: Path) -> 
         grown(large, no_such_option=1)
 
 
+@pytest.fixture(scope="module")
+def deep(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A network of twelve tensors of 8 MiB."""
+    layers = [layer("FullyConnected", f"fc{i}") for i in range(12)]
+    parameters: Parameters = {f"fc{i}": filters(i, 1448, 1448) for i in range(12)}
+    return write_network(tmp_path_factory.mktemp("deep"), layers, parameters, inputs=[InputBlock("data", (1448,))])
+
+
+@pytest.mark.parametrize("mode", ["sequential", "threaded"])
+def test_loading_without_a_ceiling_takes_little_beside_what_stays(
+    deep: Path, mode: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if mode == "threaded":
+        pytest.importorskip("llvmlite", reason="the threaded backend needs llvmlite")
+        monkeypatch.delenv("CNNRT_PLUGINS_BLOCK", raising=False)
+    trial = Trial(deep, {"data": (1, 1448)}, {"execution_mode": mode}, calls=1)
+    if mode == "threaded":
+        measure_growth(trial)  # the first start compiles
+    growth = measure_growth(trial)
+    largest, all_of_them = 8 * MIB, 12 * 8 * MIB
+    assert all_of_them <= growth.planned["resident"] <= growth.peak
+    assert growth.peak - growth.planned["resident"] <= 2 * largest + 32 * MIB < all_of_them, "no second copy of a model"
+
+
 @pytest.mark.parametrize("mode", ["sequential", "threaded"])
 @pytest.mark.parametrize("ceiling", [32, 16])
 def test_a_ceiling_is_kept_and_changes_no_result(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import logging
 import multiprocessing
 import os
@@ -12,6 +13,7 @@ import subprocess
 import sys
 import threading
 import time
+import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,7 +21,7 @@ from typing import Any
 import pytest
 
 from cnnrt.tuning import store as module
-from cnnrt.tuning.store import FILE, SCHEMA, Store, default_store, file_system
+from cnnrt.tuning.store import FILE, SCHEMA, Fact, Store, default_store, file_system
 from cnnrt.tuning.turn import turn
 
 KEY = {"call": {"layer": "Convolution"}, "threads": None}
@@ -53,6 +55,23 @@ def test_facts_are_there_for_the_next_process(tmp_path: Path) -> None:
     assert later.get("measurement", dict(reversed(KEY.items()))) == {"seconds": 0.25}
     assert later.get("quarantine", KEY) == {"problem": "wrong"}
     assert later.get("verification", KEY) is None
+
+
+def test_facts_take_less_memory_than_their_keys_and_reading_them_again_not_twice_as_much(tmp_path: Path) -> None:
+    count = 500
+    keys = [{"device": "threaded:cpu", "call": {"shapes": [[1, 64, n, n]] * 40}, "number": n} for n in range(count)]
+    Store(tmp_path).put_all([Fact("measurement", key, {"seconds": 0.25}, 1.0) for key in keys])
+    store = Store(tmp_path)
+    tracemalloc.start()
+    try:
+        assert store.get("measurement", keys[7]) == {"seconds": 0.25}
+        store.refresh()
+        kept, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert sum(len(json.dumps(key)) for key in keys) > 600 * count
+    assert kept < 600 * count
+    assert peak < 2.5 * 600 * count
 
 
 def test_facts_are_listed_by_age_and_cleared_by_kind(tmp_path: Path) -> None:
