@@ -437,6 +437,10 @@ class Backend(abc.ABC):
         """
         return 0
 
+    def thread_note(self, device: Device, threads: int | None) -> str:
+        """Return what users should know of their limit of threads on a device; empty, the default: nothing."""
+        return ""
+
     def parts_to_overlap(self, device: Device, nbytes: int) -> int:
         """Return into how many parts a batch is best cut whose inputs and outputs have so many bytes.
 

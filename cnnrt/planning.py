@@ -178,6 +178,7 @@ def try_way(question: Question, split: Split, byte_seconds: float) -> Way:
     at_once = PARTS_AT_ONCE if split.whole else 1
     uses = device_uses(joined.placed, homes, buffers, memories, at_once)
     fitted = plan_memory(steps, buffers, settings.concurrency, ceiling, settings.residency, uses)
+    said = _thread_notes(joined.placed, host.backends(), settings.threads)
     return Way(
         placed=joined.placed,
         inferred=inferred,
@@ -187,7 +188,7 @@ def try_way(question: Question, split: Split, byte_seconds: float) -> Way:
         steps=steps,
         fitted=fitted,
         split=split,
-        notes=(*notes, *_foldings(placed), *_kept(placed)),
+        notes=(*notes, *said, *_foldings(placed), *_kept(placed)),
         seconds=_together(seconds, fitted),
     )
 
@@ -242,6 +243,13 @@ def _homes(placed: Sequence[Placed], backends: Registry[Backend]) -> tuple[list[
             memories[title] = memory
         homes.update(dict.fromkeys((p.node.name for p in run), Home(index, memory.alignment, title)))
     return [homes.get(p.node.name) for p in placed], memories
+
+
+def _thread_notes(placed: Sequence[Placed], backends: Registry[Backend], threads: int | None) -> list[str]:
+    """Return what backends have to say of the limit of threads."""
+    devices = {device.title: device for device, _, _ in runs_of(placed)}
+    found = [(backends.find(device.backend), device) for device in devices.values()]
+    return [note for backend, device in found if backend and (note := backend.thread_note(device, threads))]
 
 
 def _foldings(placed: Sequence[Placed]) -> list[str]:

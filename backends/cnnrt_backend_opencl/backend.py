@@ -42,7 +42,7 @@ class OpenCLBackend(Backend):
         self._driver = driver or Driver()
         self._found: list[Found] | None = None
         self._looked_in = os.getpid()
-        self._sessions: dict[str, Session] = {}
+        self._sessions: dict[tuple[str, int | None], Session] = {}
         self._losses: Counter[str] = Counter()
         self.after_fork()
         renew_after_fork(self)
@@ -77,18 +77,27 @@ class OpenCLBackend(Backend):
         return 1 if limits_of(device).shares_memory else max(1, min(MOST_PARTS, nbytes // PART_BYTES))
 
     def compile(self, segment: Segment, buffers: Sequence[BufferSpec], threads: int | None) -> OpenCLSegment:
-        """Return the segment with all programs built. `threads`: those that copy; others are the driver's affair."""
+        """Return the segment with all programs built. `threads`: those that copy, and compute units of a processor."""
         from cnnrt_backend_opencl.segment import OpenCLSegment  # here: devices are asked for by all, this by few
 
-        session = self.session(segment.device)
+        session = self.session(segment.device, _units(segment.device, threads))
         try:
             return OpenCLSegment(segment, buffers, session, self._lost, threads)
         except DeviceLostError as error:
             self._lost(session, error)
             raise
 
-    def session(self, device: Device) -> Session:
-        """Return the session with a device, made at its first use.
+    def thread_note(self, device: Device, threads: int | None) -> str:
+        """Return how a processor keeps the limit of threads, or that it does not."""
+        limits = limits_of(device)
+        if not limits.cpu or threads is None or threads >= limits.compute_units:
+            return ""
+        if not limits.parts:
+            return f"{device.title} takes as many threads as it likes: its driver gives no part of the processor"
+        return f"{device.title} computes on {threads} of its {limits.compute_units} compute units"
+
+    def session(self, device: Device, units: int | None = None) -> Session:
+        """Return the session with a device, or with so many of its compute units, made at its first use.
 
         Raises DeviceLostError where the device cannot be used (any more), and an OpenCLFailure in a forked child.
         """
@@ -98,9 +107,9 @@ class OpenCLBackend(Backend):
         if self._looked_in != os.getpid():
             raise OpenCLFailure(forked(device.title))
         with self._lock:
-            if device.name not in self._sessions and not found.device.problem:
-                found = self._set_up(found, "it cannot be set up")
-            session = self._sessions.get(device.name)
+            if (device.name, units) not in self._sessions and not found.device.problem:
+                found = self._set_up(found, units, "it cannot be set up")
+            session = self._sessions.get((device.name, units))
         if session is None:
             raise DeviceLostError(f"{device.title}: {found.device.problem}")
         session.check()
@@ -111,20 +120,20 @@ class OpenCLBackend(Backend):
         name = session.device.name
         with self._lock:
             session.lost = True
-            if self._sessions.get(name) is not session:
+            if self._sessions.get((name, session.units)) is not session:
                 return  # another thread was here before
-            del self._sessions[name]
+            del self._sessions[name, session.units]
             self._losses[name] = 1 if session.worked else self._losses[name] + 1
             found = next(f for f in self._found or () if f.device.name == name)
             if self._losses[name] < MOST_LOSSES:
-                self._set_up(found, "it was lost, and cannot be set up anew")
+                self._set_up(found, session.units, "it was lost, and cannot be set up anew")
             else:
                 self._give_up(found, f"it was lost {MOST_LOSSES} times, and nothing was computed in between: {error}")
 
-    def _set_up(self, found: Found, otherwise: str) -> Found:
+    def _set_up(self, found: Found, units: int | None, otherwise: str) -> Found:
         """Make a session with a device; return the device, with a problem where that fails. The lock is held."""
         try:
-            self._sessions[found.device.name] = Session(self._driver, found)
+            self._sessions[found.device.name, units] = Session(self._driver, found, units)
         except CnnrtError as error:
             return self._give_up(found, f"{otherwise}: {error}")
         return found
@@ -140,3 +149,9 @@ class OpenCLBackend(Backend):
                 self._looked_in = os.getpid()
                 self._found = find_devices(self._driver)
             return self._found
+
+
+def _units(device: Device, threads: int | None) -> int | None:
+    """Return how many compute units of a processor so many threads may use; None: all, or there is no way to say so."""
+    limits = limits_of(device)
+    return threads if threads and limits.cpu and limits.parts and threads < limits.compute_units else None

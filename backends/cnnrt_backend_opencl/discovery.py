@@ -15,6 +15,9 @@ ALIGNMENT = 512
 BACKEND = "opencl"
 INSTALL = 'pip install "cnnrt[opencl]"'
 
+BY_COUNTS = 0x1087
+"""CL_DEVICE_PARTITION_BY_COUNTS."""
+
 SHORT_NAMES = {
     "portable computing language": "pocl",
     "nvidia cuda": "nvidia",
@@ -126,6 +129,7 @@ def _limits(handle: Handle) -> Limits:
         float_vector=max(1, int(handle.preferred_vector_width_float)),
         cpu=_is_cpu(handle),
         shares_memory=bool(handle.host_unified_memory),
+        parts=BY_COUNTS in getattr(handle, "partition_properties", ()),
         half="cl_khr_fp16" in str(handle.extensions).split(),
         alignment=int(handle.mem_base_addr_align) // 8,
     )

@@ -84,6 +84,12 @@ class Driver:
                 return ()
             raise
 
+    @translated("clCreateSubDevices")
+    def part_of_device(self, device: Handle, units: int) -> Handle:
+        """Return so many of a device's compute units as a device of its own."""
+        kinds = self._cl.device_partition_property
+        return device.create_sub_devices([kinds.BY_COUNTS, units, kinds.BY_COUNTS_LIST_END])[0]
+
     @translated("clCreateContext")
     def context(self, device: Handle) -> Handle:
         """Return a context for a device alone."""

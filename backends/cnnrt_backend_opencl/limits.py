@@ -19,6 +19,7 @@ class Limits:
     - `allocation_bytes`: the largest buffer; `memory_bytes`: all of the device's memory.
     - `compute_units`; `float_vector`: floats of the vectors that its compiler likes.
     - `cpu`: it is the machine's processor. `shares_memory`: host and device work in the same memory.
+    - `parts`: a part of it with some of its compute units can be used as a device of its own.
     - `half`: it computes in half precision (cl_khr_fp16). `alignment`: bytes that parts of a buffer are aligned to.
     """
 
@@ -32,6 +33,7 @@ class Limits:
     float_vector: int = 1
     cpu: bool = False
     shares_memory: bool = False
+    parts: bool = False
     half: bool = False
     alignment: int = 512
 

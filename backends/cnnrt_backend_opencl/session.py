@@ -33,15 +33,16 @@ def only_session() -> Session | None:
 class Session:
     """A context of a device. Once `lost`, everything in it is gone, and a new session takes its place.
 
-    `worked`: something was computed in it, to the end.
+    `worked`: something was computed in it, to the end. `units`: compute units of the device that it uses; None: all.
     """
 
-    def __init__(self, driver: Driver, found: Found) -> None:
+    def __init__(self, driver: Driver, found: Found, units: int | None = None) -> None:
         """Make a context and try it. Raises an OpenCLFailure or DeviceLostError."""
         self.driver = driver
         self.device: OpenCLDevice = found.device
-        self._handle = found.handle
-        self.context: Handle = driver.context(found.handle)
+        self.units = units
+        self._handle = found.handle if units is None else driver.part_of_device(found.handle, units)
+        self.context: Handle = driver.context(self._handle)
         self.lost = False
         self.worked = False
         self._programs: WeakValueDictionary[tuple[str, str], Handle] = WeakValueDictionary()

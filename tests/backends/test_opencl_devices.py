@@ -9,6 +9,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
@@ -210,6 +211,40 @@ assert "pyopencl" not in sys.modules
     subprocess.run([sys.executable, "-c", script], check=True, timeout=100, env=environment)
     (tmp_path / "nvidia.icd").touch()
     assert not Driver().only_processors
+
+
+class Counting(Driver):
+    """Notes on how many compute units a queue works."""
+
+    def __init__(self) -> None:
+        self.units: list[int] = []
+
+    def queue(self, context: Handle, device: Handle, *, timed: bool = False) -> Handle:
+        self.units.append(int(device.max_compute_units))
+        return super().queue(context, device, timed=timed)
+
+
+def test_a_processor_computes_on_as_many_cores_as_there_may_be_threads(tmp_path: Path) -> None:
+    driver = Counting()
+    backend = OpenCLBackend(driver)
+    (limits,) = (limits_of(d) for d in backend.devices() if d.name == "pocl")
+    if limits.compute_units < 2:
+        pytest.skip("one core cannot be shared out")
+    path, x = write_network(tmp_path, [layer("ReLU", "relu")]), images(2, 5)
+    with Net(path, execution_mode="opencl", device="pocl", threads=1, plugins=host_with(backend)) as net:
+        assert np.array_equal(net.compute(x), np.maximum(x, 0))
+        assert set(driver.units) == {1}
+        assert f"opencl:pocl computes on 1 of its {limits.compute_units} compute units" in net.plan.notes
+    with Net(path, execution_mode="opencl", device="pocl", plugins=host_with(backend)) as net:
+        assert np.array_equal(net.compute(x), np.maximum(x, 0))
+        assert max(driver.units) == limits.compute_units
+        assert not any("compute units" in note for note in net.plan.notes)
+
+
+def test_where_a_processor_cannot_be_shared_out_the_plan_says_so(tmp_path: Path) -> None:
+    host = host_with(OpenCLBackend(Computer(("Old OpenCL", "old", CPU, {"max_compute_units": 8}))))
+    with Net(write_network(tmp_path, [layer("ReLU", "relu")]), execution_mode="opencl", threads=2, plugins=host) as net:
+        assert any("takes as many threads as it likes" in note for note in net.plan_for((2, 5)).notes)
 
 
 def test_pocl_is_here() -> None:

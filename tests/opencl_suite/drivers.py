@@ -89,6 +89,9 @@ class PosingDriver(Driver):
     def devices(self, platform: Handle) -> list[Handle]:
         return [Posing(device, self.said) for device in super().devices(platform)]
 
+    def part_of_device(self, device: Handle, units: int) -> Handle:
+        return Posing(super().part_of_device(device.real, units), self.said)
+
     def context(self, device: Handle) -> Handle:
         return super().context(device.real)
 
