@@ -88,6 +88,17 @@ def test_figure_8_has_the_network_and_its_heaviest_convolution(repository: Path,
     assert float(line.split()[column]) == pytest.approx(speed_up, abs=0.01)
 
 
+def test_weights_in_half_precision_are_compared_with_whole_ones(repository: Path, tmp_path: Path) -> None:
+    pytest.importorskip("pyopencl", reason="the OpenCL backend, which is measured, needs pyopencl")
+    options = ("--images", 2, "--rounds", 1, "--json", tmp_path / "storage.json")
+    text = run(repository, "weight_storage", "lenet", *options)
+    (found,) = record(tmp_path / "storage.json")["results"]
+    assert found["half"]["weights"] < 0.55 * found["whole"]["weights"]
+    assert 1e-5 < found["relative"] < 1e-2
+    assert len(found["half"]["seconds"]) == 1
+    assert "2/2" in text
+
+
 def test_a_device_of_opencl_is_compared_with_the_sequential_backend(repository: Path, tmp_path: Path) -> None:
     pytest.importorskip("pyopencl", reason="the OpenCL backend, which is measured, needs pyopencl")
     text = run(repository, "gpu", "lenet", "--batch", 2, "--runs", 2, "--json", tmp_path / "gpu.json")
