@@ -6,19 +6,81 @@ anew, once its backend says that it can be used again, and else the network runs
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
 
-from cnnrt.errors import PlacementError
+import attrs
+import numpy as np
+
+from cnnrt.caller_warning import warn_caller
+from cnnrt.errors import DeviceLostError, DeviceMemoryError, DeviceWarning, PlacementError
 from cnnrt.graph import Graph
 from cnnrt.layer import Array, Shape
 from cnnrt.placement import Request, choose_devices
+from cnnrt.planning import placement_request
 from cnnrt.plugins import PluginHost
+from cnnrt.prepared_networks import PreparedNetworks
 from cnnrt.shapes import infer_shapes
 
 MOST_LOSSES = 3
 """Losses of devices within one call; after that it fails."""
 
 Arrays = Mapping[str, Array]
+T = TypeVar("T")
+
+
+class Recovery:
+    """Goes on where a device fails a network: with what is prepared anew, without the device, or in smaller parts."""
+
+    def __init__(self, prepared: PreparedNetworks) -> None:
+        self._prepared = prepared
+        self._halved: set[Any] = set()
+
+    def computed(self, compute: Callable[[Arrays], list[Array]], arrays: Arrays, wanted: Sequence[str]) -> list[Array]:
+        """Return the wanted values that `compute` gives for these inputs, whatever becomes of devices meanwhile.
+
+        Raises DeviceLostError where the network is strict, CnnrtError where memory does not do.
+        """
+        return self.retried(lambda: self._in_halves(compute, arrays, tuple(wanted)))
+
+    def retried(self, attempt: Callable[[], T]) -> T:
+        """Return what an attempt gives: again, on what is left, after a device was lost, unless the Net is strict."""
+        prepared = self._prepared
+        for _ in range(MOST_LOSSES):
+            try:
+                return attempt()
+            except DeviceLostError as error:
+                if prepared.settings.strict:
+                    raise
+                prepared.forget()
+                request, done = request_without_lost(prepared.host, placement_request(prepared.settings))
+                prepared.settings = attrs.evolve(prepared.settings, execution_mode=request.mode, device=request.device)
+                warn_caller(f"{prepared.graph.file}: a device was lost: {error}; {done}", DeviceWarning)
+        return attempt()
+
+    def _in_halves(
+        self, compute: Callable[[Arrays], list[Array]], arrays: Arrays, wanted: tuple[str, ...]
+    ) -> list[Array]:
+        """Return what `compute` gives; in halves where a device has not enough memory for the whole batch."""
+        key = (tuple((name, array.shape) for name, array in arrays.items()), wanted)
+        try:
+            if key in self._halved:
+                raise DeviceMemoryError("it was not enough before")
+            return compute(arrays)
+        except DeviceMemoryError as error:
+            parts = halves(self._prepared.graph, arrays)
+            if parts is None:
+                raise self._prepared.out_of_memory(error) from error
+            if key not in self._halved:
+                self._halved.add(key)
+                self._prepared.forget()
+                items = len(next(iter(arrays.values())))
+                file = self._prepared.graph.file
+                warn_caller(f"{file}: {items} items are computed in halves: {error}", DeviceWarning)
+            results = [self._in_halves(compute, part, wanted) for part in parts]
+            return [np.concatenate(both) for both in zip(*results, strict=True)]
+        except MemoryError as error:
+            raise self._prepared.out_of_memory(error) from error
 
 
 def halves(graph: Graph, arrays: Arrays) -> tuple[Arrays, Arrays] | None:

@@ -63,16 +63,19 @@ def rehearse(
 
 def main() -> None:
     """Be the child: read what to rehearse from standard input."""
-    from cnnrt.net import Net
+    from cnnrt.graph_builder import build_graph
+    from cnnrt.plugins import plugin_host
+    from cnnrt.prepared_networks import PreparedNetworks
     from cnnrt.vocabulary import vocabulary
 
     told = json.load(sys.stdin)
     pinned = {name: Pin(**pin) for name, pin in told["pinned"].items()}
     settings = Settings(**{**told["settings"], "pinned": pinned})
+    host, root = plugin_host(), Path(told["root"])
     netfile = parse_netfile(told["netfile"], vocabulary=vocabulary())
-    with Net(netfile, root_directory=told["root"], allocated_ram=settings.allocated_ram) as net:
-        net.settings = settings
-        net.rehearse({name: tuple(shape) for name, shape in told["shapes"].items()}, told["wanted"])
+    graph = build_graph(netfile, root, host)
+    network = PreparedNetworks(netfile, graph, root, settings, host)
+    network.rehearse({name: tuple(shape) for name, shape in told["shapes"].items()}, told["wanted"])
 
 
 if __name__ == "__main__":

@@ -139,7 +139,7 @@ def test_the_arena_is_no_larger_than_all_values_and_workspaces_together(network:
     with tempfile.TemporaryDirectory() as folder:
         net = Net(write_model(folder, network.netfile, network.parameters))
         shapes = {i.name: (2, *IMAGE) for i in net.graph.needed_inputs(network.wanted)} or None
-        planned = net._planned(shapes or {net.graph.inputs[0].name: (2, *IMAGE)}, network.wanted)
+        planned = net._prepared.planned(shapes or {net.graph.inputs[0].name: (2, *IMAGE)}, network.wanted)
     inside = [s for s in planned.buffers.specs if s.offset is not None]
     assert planned.buffers.arena_bytes <= sum(-(-s.type.nbytes // ALIGNMENT) * ALIGNMENT for s in inside)
 

@@ -55,12 +55,14 @@ CHECKING_INPUTS = {
 RUNNING = {
     "net.py:Net.compute",
     "net.py:Net._run",
-    "net.py:Net._recovering",
     "net.py:Net._computed",
+    "recovery.py:Recovery.computed",
+    "recovery.py:Recovery.retried",
+    "recovery.py:Recovery._in_halves",
     "net.py:Net._wanted",
     "net.py:Net._needed_inputs",
-    "net.py:Net._prepare",  # one look into a dict of what is prepared
-    "net.py:Net._check_open",
+    "prepared_networks.py:PreparedNetworks.get",  # one look into a dict of what is prepared
+    "prepared_networks.py:PreparedNetworks._check_open",
     "executor.py:Prepared.run",
     "executor.py:Prepared._run",
     "executor.py:Prepared._forget",

@@ -212,7 +212,7 @@ def test_a_liar_is_quarantined_even_where_nothing_can_be_stored(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     nowhere = Store(None)
-    monkeypatch.setattr("cnnrt.net.default_store", lambda: nowhere)
+    monkeypatch.setattr("cnnrt.prepared_networks.default_store", lambda: nowhere)
     liar, honest = (
         CompiledKernel("Convolution", crash, name="liar", seconds=0.1),
         ToyKernel("Convolution", name="honest"),

@@ -15,7 +15,7 @@ from scipy.signal import correlate  # type: ignore[import-untyped]  # SciPy has 
 
 from cnnrt import CnnrtError, Net
 from cnnrt.errors import InputError
-from cnnrt.net import PREPARED_KEPT
+from cnnrt.prepared_networks import PREPARED_KEPT
 from core_suite.small_networks import (
     chain_parameters,
     filters,
@@ -321,7 +321,7 @@ def test_the_latest_shapes_stay_prepared(net: Net, monkeypatch: pytest.MonkeyPat
         made.append(planned.plan.inputs["data"][0])
         return compile_planned(planned, *rest)
 
-    monkeypatch.setattr("cnnrt.net.compile_planned", counted)
+    monkeypatch.setattr("cnnrt.prepared_networks.compile_planned", counted)
 
     def compute(batch: int) -> None:
         net.compute(images(batch, 3, 8, 8))

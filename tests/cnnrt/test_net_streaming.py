@@ -184,7 +184,7 @@ def test_what_is_prepared_for_several_shapes_fits_the_ceiling_together(path: Pat
         for batch in (1, 2, 8, 3, 8):
             x = images(batch, 8, 8, 8)
             assert net.compute(x).tobytes() == Net(path).compute(x).tobytes()
-            kept = list(net._prepared.values())
+            kept = list(net._prepared._kept.values())
             stay = frozenset[Any]().union(*(p.resident[""] for p in kept))
             each = sum(p.plan.memory.peak - p.plan.memory.resident for p in kept)
             assert sum(w.nbytes for w in stay) + each <= ceiling
