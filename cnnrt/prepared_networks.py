@@ -24,9 +24,8 @@ from cnnrt.finite_inputs import MOST_READERS
 from cnnrt.graph import Graph
 from cnnrt.kernel_verification import unverified
 from cnnrt.layer import Shape
-from cnnrt.passes.split_batch import Split
 from cnnrt.placement import Competition, choose_devices, competitions
-from cnnrt.planning import Question, items_at_once, placement_request, reduce_graph
+from cnnrt.planning import Question, placement_request, reduce_graph, usual_split
 from cnnrt.plugins import PluginHost, plugin_host
 from cnnrt.prepare import Planned, compile_planned, fit_together, plan_network, plan_verified
 from cnnrt.settings import Settings
@@ -205,10 +204,8 @@ class PreparedNetworks:
     def _competitions(self, shapes: Mapping[str, Shape], wanted: Sequence[str], known: Knowledge) -> list[Competition]:
         request = placement_request(self.settings)
         devices = choose_devices(self.host, request)
-        split = Split(items_at_once(self.host, request, self.settings.threads))
-        reduced, inferred, _ = reduce_graph(
-            Question(self.graph, shapes, wanted, self.settings, self.host, known), split
-        )
+        question = Question(self.graph, shapes, wanted, self.settings, self.host, known)
+        reduced, inferred, _ = reduce_graph(question, usual_split(question))
         return competitions(reduced, inferred, devices, self.host, known, request.weight_storage)
 
     def _held_bytes(self) -> int:
