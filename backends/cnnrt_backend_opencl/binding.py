@@ -10,6 +10,7 @@ import numpy as np
 
 from cnnrt.backend import BufferSpec, Step
 from cnnrt.errors import DeviceMemoryError
+from cnnrt_backend_opencl.buffer_parts import BufferParts
 from cnnrt_backend_opencl.driver import BOTH, Handle
 from cnnrt_backend_opencl.kernel import Input, Launch, Local, Output, Weight, Workspace
 from cnnrt_backend_opencl.session import Session
@@ -25,7 +26,7 @@ class BoundLaunch:
     weights: tuple[tuple[int, int], ...]
 
 
-class Arena:
+class Arena(BufferParts):
     """A buffer on the device in which values lie at offsets, some of them over others that are not needed any more."""
 
     def __init__(self, session: Session, nbytes: int) -> None:
@@ -36,23 +37,7 @@ class Arena:
                 f"{session.device.title}: values between layers take {nbytes >> 20} MiB, more than the "
                 f"{most >> 20} MiB that this device gives in one piece"
             )
-        self._driver = session.driver
-        self._buffer = session.driver.buffer(session.context, BOTH, nbytes) if nbytes else None
-        self._parts: dict[tuple[int, int], Handle] = {}
-
-    def __del__(self) -> None:
-        """Let go of the parts, the last one first, and of the buffer then: NVIDIA's driver survives no other order."""
-        parts = getattr(self, "_parts", {})
-        while parts:
-            parts.popitem()
-
-    def part(self, offset: int, nbytes: int) -> Handle:
-        """Return some bytes of it as a buffer; None where they are none."""
-        if nbytes == 0:
-            return None
-        if (offset, nbytes) not in self._parts:
-            self._parts[offset, nbytes] = self._driver.part(self._buffer, offset, nbytes)
-        return self._parts[offset, nbytes]
+        super().__init__(session.driver, session.driver.buffer(session.context, BOTH, nbytes) if nbytes else None)
 
 
 def root_slot(slot: int, specs: Sequence[BufferSpec]) -> int:

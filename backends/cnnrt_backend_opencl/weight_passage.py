@@ -13,6 +13,7 @@ from typing import Protocol
 import numpy as np
 
 from cnnrt.layer import Array
+from cnnrt_backend_opencl.buffer_parts import BufferParts
 from cnnrt_backend_opencl.discovery import ALIGNMENT
 from cnnrt_backend_opencl.driver import READ, Handle
 from cnnrt_backend_opencl.session import Session
@@ -88,8 +89,8 @@ class _Half:
         self.last: Handle = None
         self._session = session
         self._nbytes = 0
-        self._parts: dict[tuple[int, int], Handle] = {}
-        self._buffer: Handle = None  # behind its parts, which go first then; see `Arena`
+        self._buffer: Handle = None
+        self._parts: BufferParts | None = None
 
     def filled(self, queue: Handle, arrays: Sequence[Array]) -> tuple[Handle, ...]:
         """Return parts of the buffer with what is in the arrays, which may be overwritten then."""
@@ -98,8 +99,9 @@ class _Half:
         for array in arrays:
             starts.append(starts[-1] + -(-array.nbytes // ALIGNMENT) * ALIGNMENT)
         if starts[-1] > self._nbytes:
-            self._parts, self._buffer = {}, None  # let go of the smaller one first
+            self._parts = self._buffer = None  # let go of the smaller one first
             self._buffer, self._nbytes = driver.buffer(self._session.context, READ, starts[-1]), starts[-1]
+            self._parts = BufferParts(driver, self._buffer)
         whole = [np.ascontiguousarray(array) for array in arrays]
         try:
             for array, start in zip(whole, starts, strict=False):
@@ -107,12 +109,8 @@ class _Half:
                     driver.write(queue, self._buffer, array, start, wait=False)
         finally:
             driver.finish(queue)
-        return tuple(self._part(start, a.nbytes) if a.size else None for a, start in zip(arrays, starts, strict=False))
-
-    def _part(self, offset: int, nbytes: int) -> Handle:
-        if (offset, nbytes) not in self._parts:
-            self._parts[offset, nbytes] = self._session.driver.part(self._buffer, offset, nbytes)
-        return self._parts[offset, nbytes]
+        parts = self._parts or BufferParts(driver, None)
+        return tuple(parts.part(start, a.nbytes) for a, start in zip(arrays, starts, strict=False))
 
 
 def weight_passage(session: Session) -> WeightPassage:
