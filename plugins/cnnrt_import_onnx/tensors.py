@@ -166,7 +166,7 @@ def _typed(proto: Any, kind: _Kind) -> Callable[[], NDArray[Any]]:
 
 
 def _external(proto: Any, kind: _Kind, count: int, folder: Path) -> Callable[[], NDArray[Any]]:
-    entries = {entry.key: entry.value for entry in proto.external_data}
+    entries = {text_of(entry.key): text_of(entry.value) for entry in proto.external_data}
     location = entries.get("location", "")
     nbytes = count * np.dtype(kind.stored).itemsize
     try:

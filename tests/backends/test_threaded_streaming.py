@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -12,10 +13,16 @@ import pytest
 pytest.importorskip("llvmlite", reason="the threaded backend needs the extra threaded")
 
 from cnnrt import Net
+from cnnrt.backend import Kernel, Packed, StoredWeights
+from cnnrt.errors import PlacementError
 from cnnrt.file_lease import LEASES
+from cnnrt.layer_call import LayerCall
+from cnnrt.plan import Plan
 from cnnrt.plugins import plugin_host
 from cnnrt.testing.offered import offered
+from cnnrt.tuning.store import default_store
 from cnnrt_backend_threaded.backend import ThreadedBackend
+from cnnrt_backend_threaded.fully_connected import PanelProduct
 from cnnrt_backend_threaded.kernels import threaded_kernels
 from core_suite.ceilings import stream_everything
 from core_suite.small_networks import filters, images, write_network
@@ -46,6 +53,60 @@ def threaded(netfile: Path, **options: Any) -> Net:
 @pytest.fixture(scope="module")
 def netfile(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_network(tmp_path_factory.mktemp("streamed"), LAYERS, PARAMETERS)
+
+
+class InSlices(PanelProduct):
+    """Notes how many panels of the wide layer are packed at a time, and never packs it as a whole."""
+
+    packed: ClassVar[list[int]] = []
+
+    def pack_stored(self, call: LayerCall, stored: StoredWeights) -> Packed:
+        assert stored.shapes["weight"] != PARAMETERS["wide"]["weight"].shape, "packed as a whole"
+        return super().pack_stored(call, stored)
+
+    def pack_slices(self, call: LayerCall, stored: StoredWeights, first: int, last: int) -> Packed:
+        self.packed.append(last - first)
+        return super().pack_slices(call, stored, first, last)
+
+
+class ForgetsSlices(InSlices):
+    """Loses the biases of what does not begin with the first panel."""
+
+    def pack_slices(self, call: LayerCall, stored: StoredWeights, first: int, last: int) -> Packed:
+        panels, biases = super().pack_slices(call, stored, first, last)
+        return panels, biases if first == 0 else biases + 1
+
+
+@pytest.fixture
+def in_ten_mebibytes(netfile: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Kernel], Plan]:
+    """Return what prepares the network with a kernel for its products, and gives the plan; nothing is known before."""
+    monkeypatch.setenv("CNNRT_CACHE", str(tmp_path))
+    monkeypatch.setattr(InSlices, "packed", [])
+
+    def prepare(product: Kernel) -> Plan:
+        layers = list(plugin_host().layers().values())
+        others = [kernel for kernel in threaded_kernels() if kernel.layer != "FullyConnected"]
+        host = offered(layers=layers, backends=[ThreadedBackend()], kernels=[product, *others])
+        with Net(netfile, execution_mode="threaded", plugins=host, allocated_ram=10, strict=True) as net:
+            return net.prepare((1, 8, 12, 12))
+
+    return prepare
+
+
+def test_weights_that_pass_are_verified_piece_by_piece(in_ten_mebibytes: Callable[[Kernel], Plan]) -> None:
+    """So no second copy of them is there while a kernel is verified, in the child that does so under a ceiling."""
+    plan = in_ten_mebibytes(InSlices())
+    assert not {row.layer: row.resident for row in plan.rows}["wide"]
+    assert len(InSlices.packed) > 5
+    panel = 4 * 24 * 144 * 1001 / sum(InSlices.packed)
+    assert max(InSlices.packed) * panel < 3 * MIB
+    keys = [fact.key for fact in default_store().facts("verification")]
+    assert any("1001" in str(key["call"]["outputs"]) for key in keys)
+
+
+def test_a_kernel_that_is_wrong_in_pieces_is_found(in_ten_mebibytes: Callable[[Kernel], Plan]) -> None:
+    with pytest.raises(PlacementError, match="layer 'wide': kernel 'threaded/panels' computes wrongly"):
+        in_ten_mebibytes(ForgetsSlices())
 
 
 @pytest.mark.parametrize("batch", [1, 3, 120])

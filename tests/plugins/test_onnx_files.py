@@ -172,6 +172,14 @@ def test_the_whole_file_may_be_the_weight(tmp_path: Path) -> None:
     np.testing.assert_array_equal(imported.parameters["y"]["weight"], W)
 
 
+def test_a_file_of_weights_whose_name_is_no_text_is_an_error(tmp_path: Path) -> None:
+    """The protobuf library hands over as bytes what is not UTF-8."""
+    model = make_model(CONV, {"w": external("name of it")}).SerializeToString()
+    (tmp_path / "model.onnx").write_bytes(model.replace(b"name of it", b"name \xff\xfe it"))
+    with pytest.raises(ImportFailure, match="no file 'name"):
+        OnnxImporter().read([tmp_path / "model.onnx"])
+
+
 @pytest.mark.parametrize(
     ("location", "entries", "complaint"),
     [
