@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import attrs
 
 from cnnrt.backend import Kernel
 from cnnrt.buffers import Buffers
 from cnnrt.control_groups import read_group_limits
-from cnnrt.device_memory import DevicePlan, DeviceUse, plan_device
 from cnnrt.errors import CnnrtError, DeviceMemoryError, MemoryCeilingError
 from cnnrt.layer_call import LayerCall
 from cnnrt.placement import ReferenceKernel
 from cnnrt.residency import Demand, Residency, Rule, choose_residency, least_room
+
+if TYPE_CHECKING:
+    from cnnrt.device_memory import DevicePlan, DeviceUse
 
 MIB = 1 << 20
 NAMED = 3
@@ -159,6 +162,8 @@ def plan_memory(
     passing = None if capacity is None else capacity - arenas * each - least_room(demands, arenas)
     ring = window = packing = 0
     for use in uses:
+        from cnnrt.device_memory import plan_device  # there are none on most machines
+
         there = [_loadable(s.weights, capacity) for s in steps if s.device == use.device]
         plan, on_devices[use.device] = plan_device(use, there, arenas, rule, passing)
         found = on_devices[use.device]

@@ -13,12 +13,12 @@ import itertools
 import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import attrs
 
 from cnnrt.backend import Backend, Device, OwnMemory
 from cnnrt.buffers import Buffers, Home, plan_buffers
-from cnnrt.device_memory import device_uses
 from cnnrt.executor import PARTS_AT_ONCE
 from cnnrt.graph import Graph
 from cnnrt.layer import Shape
@@ -35,6 +35,9 @@ from cnnrt.shapes import Shapes, infer_shapes
 from cnnrt.tuning.knowledge import Knowledge
 from cnnrt.weight_storage import DEFAULT, kept_type
 from cnnrt.weight_store import demand_of
+
+if TYPE_CHECKING:
+    from cnnrt.device_memory import DeviceUse
 
 LEANEST = 1.0
 """Seconds that a byte costs where memory is all that counts."""
@@ -176,7 +179,11 @@ def try_way(question: Question, split: Split, byte_seconds: float) -> Way:
         seconds += times * p.kernel.estimate(p.call, p.device)
     ceiling = None if settings.allocated_ram is None else int(settings.allocated_ram * MIB)
     at_once = PARTS_AT_ONCE if split.whole else 1
-    uses = device_uses(joined.placed, homes, buffers, memories, at_once)
+    uses: Sequence[DeviceUse] = ()
+    if memories:
+        from cnnrt.device_memory import device_uses  # code that most have no use for takes memory
+
+        uses = device_uses(joined.placed, homes, buffers, memories, at_once)
     fitted = plan_memory(steps, buffers, settings.concurrency, ceiling, settings.residency, uses)
     said = _thread_notes(joined.placed, host.backends(), settings.threads)
     return Way(
