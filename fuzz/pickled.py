@@ -154,6 +154,8 @@ PICKLE = Target(
     _read_pickle,
     (
         "cnnrt/pickles/reader.py",
+        "cnnrt/pickles/opcodes.py",
+        "cnnrt/pickles/stack_machine.py",
         "cnnrt/pickles/arrays.py",
         "cnnrt/pickles/numpy_globals.py",
         "cnnrt/pickles/stand_ins.py",
