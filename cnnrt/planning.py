@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import itertools
 import math
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -21,6 +20,7 @@ from cnnrt.backend import Backend, Device, OwnMemory
 from cnnrt.buffers import Buffers, Home, plan_buffers
 from cnnrt.executor import PARTS_AT_ONCE
 from cnnrt.graph import Graph
+from cnnrt.hardware import usable_cores
 from cnnrt.layer import Shape
 from cnnrt.memory_plan import MIB, Fitted, StepMemory, check_machine, plan_memory, refusal, step_memory
 from cnnrt.passes import run_passes
@@ -196,7 +196,7 @@ def try_way(question: Question, split: Split, byte_seconds: float) -> Way:
         fitted=fitted,
         split=split,
         notes=(*notes, *said, *_foldings(placed), *_kept(placed)),
-        seconds=_together(seconds, fitted),
+        seconds=_together(seconds, fitted, settings.threads),
     )
 
 
@@ -274,9 +274,10 @@ def _kept(placed: Sequence[Placed]) -> list[str]:
     ]
 
 
-def _together(computing: float, fitted: Fitted) -> float:
+def _together(computing: float, fitted: Fitted, threads: int | None) -> float:
     """Return the seconds of a call: reading takes a thread's time, beside the computing if there is room for it."""
     reading = fitted.reading_seconds
     if not fitted.reads_ahead:
         return computing + reading
-    return max(reading, computing + reading / (os.cpu_count() or 1))
+    cores = usable_cores()
+    return max(reading, computing + reading / (cores if threads is None else min(threads, cores)))
