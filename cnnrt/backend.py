@@ -430,6 +430,13 @@ class Backend(abc.ABC):
         """
         return None
 
+    def transfer_seconds(self, device: Device, nbytes: int) -> float:
+        """Return the seconds that bringing a value of so many bytes into a device's own memory takes, or out of it.
+
+        0, the default, is right where `own_memory` is None. `"parallel"` counts it where layers of two memories meet.
+        """
+        return 0.0
+
     def items_at_once(self, threads: int | None) -> int:
         """Return how many items of a large batch are best computed at a time; 0, the default: all.
 

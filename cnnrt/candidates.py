@@ -13,11 +13,15 @@ from cnnrt.plugins import PluginHost
 
 @attrs.frozen
 class Candidate:
-    """A kernel on a device, and the seconds that its cost model expects."""
+    """A kernel on a device, and the seconds that its cost model expects.
+
+    `memory`: the device's title where it computes in memory of its own; empty: in that of the process.
+    """
 
     device: Device
     kernel: Kernel
     seconds: float
+    memory: str = ""
 
 
 @attrs.frozen
@@ -46,6 +50,7 @@ def find_candidates(
     reasons: list[str] = []
     quarantined: list[str] = []
     for device in devices:
+        memory = memory_of(device, host)
         kernels = [k for k in known.values() if k.layer.lower() == layer.lower()]
         own = [k for k in kernels if k.backend == device.backend]
         if not own:
@@ -63,9 +68,15 @@ def find_candidates(
                 quarantined.append(f"{device.backend}/{kernel.name} is quarantined: {problem}")
             else:
                 # By what the kernel takes on the whole machine: results do not depend on the number of threads.
-                able.append(Candidate(device, kernel.for_threads(threads), kernel.estimate(call, device)))
+                able.append(Candidate(device, kernel.for_threads(threads), kernel.estimate(call, device), memory))
     able.sort(key=lambda c: c.seconds)
     return Candidates(tuple(able), (*reasons, *quarantined), tuple(quarantined))
+
+
+def memory_of(device: Device, host: PluginHost) -> str:
+    """Return the title of a device that computes in memory of its own; empty for others."""
+    backend = host.backends().find(device.backend)
+    return device.title if backend and backend.own_memory(device) is not None else ""
 
 
 def _can_run(kernel: Kernel, call: LayerCall, device: Device) -> bool | str:

@@ -29,11 +29,13 @@ class Part:
 
 
 def write_in_place(
-    placed: Sequence[Placed], types: Mapping[str, TensorType], kept: Collection[str]
+    placed: Sequence[Placed], types: Mapping[str, TensorType], kept: Collection[str], runs: Sequence[int]
 ) -> tuple[tuple[Placed, ...], dict[str, TensorType]]:
     """Return the placed nodes, and the types of all values, with those Concats as views that need no copies.
 
-    Nobody else may read an input of theirs; `kept` are values that are handed in or back.
+    Nobody else may read an input of theirs; `kept` are values that are handed in or back. `runs`: for each node the run
+    of nodes that it belongs to on a device with memory of its own, -1 in the process's: only what one run writes as a
+    whole can be brought out of it without what others wrote being lost.
     """
     done, types = list(placed), dict(types)
     givers = {p.node.outputs[0]: i for i, p in enumerate(placed) if p.kernel and len(p.node.outputs) == 1}
@@ -42,6 +44,8 @@ def write_in_place(
         p = done[index]
         pitch = _pitch(p, types)
         if pitch is None or any(readers[v] > 1 or v not in givers for v in p.node.inputs):
+            continue
+        if any(runs[givers[v]] != runs[index] for v in p.node.inputs):
             continue
         parts = {v: attrs.evolve(types[v], pitch=pitch) for v in p.node.inputs}
         written = {givers[v]: _writing(done[givers[v]], part) for v, part in parts.items()}

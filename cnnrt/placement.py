@@ -1,31 +1,30 @@
 """Placement: which backend and which kernel computes each node, and why.
 
-Kernels compete by the seconds that they were measured to take, else by those that they expect to. What a chosen
-backend has no kernel for runs by the layer's reference, and the receipt says so; `strict` forbids that.
+Kernels compete by the seconds that they were measured to take, else by those that they expect to; where devices have
+memory of their own, all nodes together, transfers counted (`cnnrt.sharing_out`). What a chosen backend has no kernel
+for runs by the layer's reference, and the receipt says so; `strict` forbids that.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Mapping, Sequence
 
 import attrs
 
 from cnnrt.backend import Device, HostFunction, HostKernel, Kernel, Packed
 from cnnrt.blas_guard import one_blas_thread
 from cnnrt.candidates import Candidate, Candidates, find_candidates
+from cnnrt.device_choice import Request, choose_devices
 from cnnrt.errors import PlacementError
 from cnnrt.graph import Graph, Node
+from cnnrt.kernel_choice import Chosen, Knows, choose
 from cnnrt.layer import Array
 from cnnrt.layer_call import LayerCall
 from cnnrt.pinned import NO_PINS, Pin
 from cnnrt.plugins import PluginHost
 from cnnrt.shapes import Shapes
+from cnnrt.sharing_out import Memory, Offer, Share, memories_of, share_out
 from cnnrt.weight_storage import DEFAULT, kept_type, storing_weights
-from netfile_spec.problems import closest
-
-if TYPE_CHECKING:
-    from cnnrt.tuning.knowledge import Choice
 
 CORE = Device("core", "cpu", "the process itself")
 """Where references and reorders run."""
@@ -44,18 +43,15 @@ class Placed:
 
 
 @attrs.frozen
-class Request:
-    """What the user asks of placement: the execution mode, a device's name or None, and whether to be strict.
+class Placement:
+    """All nodes, placed, in order, and notes for the receipt.
 
-    `byte_seconds`: what a byte of packed weights and workspace costs, where memory is scarce. `weight_storage`: the
-    type that weights are to be kept in (`cnnrt.weight_storage`).
+    `transfer_seconds`: what moving values is expected to take, where layers can be shared out between devices.
     """
 
-    mode: str = "parallel"
-    device: str | None = None
-    strict: bool = False
-    byte_seconds: float = 0.0
-    weight_storage: str = DEFAULT
+    placed: tuple[Placed, ...]
+    notes: tuple[str, ...]
+    transfer_seconds: float
 
 
 class ReferenceKernel(HostKernel):
@@ -83,90 +79,6 @@ class ReferenceKernel(HostKernel):
                 output[...] = result
 
         return run
-
-
-def choose_devices(host: PluginHost, request: Request) -> list[Device]:
-    """Return the devices that may be used, the preferred one first.
-
-    `"parallel"` allows every usable device; a backend's name only that backend's. A device that computes alone is the
-    only one where it is the first of those that were asked for; else it is none of them. Raises PlacementError that
-    lists what is installed, or why the asked-for backend or device cannot be used.
-    """
-    backends = host.backends()
-    if request.mode != "parallel":
-        if backends.find(request.mode) is None:
-            near = closest(request.mode, [*backends, "parallel"])
-            raise PlacementError(
-                f'no backend is named {request.mode!r}; execution_mode is "parallel" or one of the installed '
-                f"backends: {', '.join(sorted(backends)) or 'none'}" + (f"; did you mean {near!r}?" if near else "")
-            )
-        backends_allowed = [backends[request.mode]]
-    else:
-        backends_allowed = list(backends.values())
-    asked = request.mode != "parallel" or request.device is not None
-    seen = [d for b in backends_allowed for d in (b.devices() if asked else b.devices_beside())]
-    named = [d for d in seen if request.device is None or request.device.lower() in _names(d)]
-    if request.device is not None and not named:
-        known = ", ".join(_title(d) for d in seen if d.name != "-") or "none"
-        raise PlacementError(
-            f"no device is named {request.device!r} in mode {request.mode!r}; devices in sight: {known}"
-        )
-    usable = [d for d in named if not d.problem]
-    together = [d for d in usable if not d.alone]
-    usable = usable[:1] if usable and usable[0].alone and (asked or not together) else together
-    if not usable:
-        reasons = (
-            "; ".join((*(f"{_title(d)}: {d.problem}" for d in named), *backends.collisions.values()))
-            or "no backend sees a device"
-        )
-        raise PlacementError(f"no device can be used in mode {request.mode!r}: {reasons}")
-    _check_storage(host, request, usable)
-    return usable
-
-
-def _check_storage(host: PluginHost, request: Request, devices: Sequence[Device]) -> None:
-    """Raise PlacementError where none of the devices' backends can keep weights as they are asked to be kept."""
-    if request.weight_storage == DEFAULT:
-        return
-
-    def storing(backends: Iterable[str]) -> list[str]:
-        wanted = set(backends)
-        kernels = (k for k in host.kernels(wanted).values() if k.backend in wanted)
-        return sorted({k.backend for k in kernels if request.weight_storage in k.weight_types})
-
-    asked = dict.fromkeys(device.backend for device in devices)
-    if not storing(asked):
-        able = storing(host.backends())
-        others = f"execution_mode {' or '.join(map(repr, able))} can" if able else "no installed backend can"
-        raise PlacementError(
-            f"weight_storage {request.weight_storage!r}: no kernel of {' or '.join(asked)} keeps weights in "
-            f"{request.weight_storage}; {others}; weight_storage {DEFAULT!r} runs anywhere"
-        )
-
-
-def _title(device: Device) -> str:
-    """Return backend and name of a device; a backend that sees none tells why under the name "-"."""
-    return device.backend if device.name == "-" else f"{device.backend}:{device.name}"
-
-
-def _names(device: Device) -> tuple[str, ...]:
-    """Return what a user may call a device, in lower case."""
-    names = (device.name, *device.aliases)
-    return (device.backend, *(text.lower() for name in names for text in (name, f"{device.backend}:{name}")))
-
-
-class Knows(Protocol):
-    """What is known of kernels on this machine, for so many threads; see `cnnrt.tuning.knowledge`."""
-
-    @property
-    def threads(self) -> int | None:
-        """The user's limit of threads; None: there is none."""
-
-    def quarantine(self, kernel: Kernel, device: Device) -> str:
-        """Return why a kernel must not be used on a device; empty: it may."""
-
-    def choice(self, call: LayerCall, candidates: Sequence[Candidate]) -> Choice | None:
-        """Return the candidate that measurements prefer, None where there are none."""
 
 
 @attrs.frozen
@@ -224,17 +136,31 @@ def competitions(
 
 
 def place(
-    graph: Graph, shapes: Shapes, host: PluginHost, request: Request, known: Knows, pinned: Mapping[str, Pin] = NO_PINS
-) -> list[Placed]:
-    """Return the nodes in order, each placed.
+    graph: Graph,
+    shapes: Shapes,
+    wanted: Sequence[str],
+    host: PluginHost,
+    request: Request,
+    known: Knows,
+    pinned: Mapping[str, Pin] = NO_PINS,
+) -> Placement:
+    """Return the nodes in order, each placed. `wanted`: the values that have to be in the process's memory.
 
     Raises PlacementError where `strict` is asked for and any layer would fall back on its reference, or where a layer
     is pinned to a kernel that is not here; all such layers are named.
     """
     devices = choose_devices(host, request)
     rivals = competitions(graph, shapes, devices, host, known, request.weight_storage)
-    _check_pins(graph, rivals, pinned)
-    placed = [_placed(rival, devices, request, known, pinned.get(rival.node.name)) for rival in rivals]
+    pins = _found_pins(graph, rivals, pinned)
+    memories = memories_of(devices, host)
+    offers = [
+        _offer(rival, pin, known, request.byte_seconds, memories) for rival, pin in zip(rivals, pins, strict=True)
+    ]
+    shared = share_out(rivals, offers, memories, wanted)
+    placed = tuple(
+        _placed(rival, share, devices, request, pinned=pin is not None)
+        for rival, share, pin in zip(rivals, shared.shares, pins, strict=True)
+    )
     fallbacks = [p for p in placed if p.fallback]
     if request.strict and fallbacks:
         listed = "\n".join(f"    {p.node.title}: {p.why}" for p in fallbacks)
@@ -246,7 +172,7 @@ def place(
             f"{graph.file}: strict forbids keeping weights in float32 where weight_storage is "
             f"{request.weight_storage!r}; no kernel here does otherwise for\n{listed}"
         )
-    return placed
+    return Placement(placed, shared.notes, shared.transfer_seconds)
 
 
 def unfold(node: Node, count: int) -> tuple[Node, Node]:
@@ -260,30 +186,34 @@ def unfold(node: Node, count: int) -> tuple[Node, Node]:
     return before, behind
 
 
-def _placed(rival: Competition, devices: Sequence[Device], request: Request, known: Knows, pin: Pin | None) -> Placed:
+def _offer(
+    rival: Competition, pin: Candidate | None, known: Knows, byte_seconds: float, memories: Sequence[Memory]
+) -> Offer:
+    """Return the best candidate for each memory, or for all where there are no memories to choose between."""
+    if rival.view or not rival.candidates.able:
+        return {}
+    if pin:
+        return {pin.memory: Chosen(pin, pin.seconds, False, "")}
+    titles = tuple(memory.title for memory in memories) or (None,)
+    found = (choose(rival.call, rival.candidates.able, known, byte_seconds, title) for title in titles)
+    return {chosen.candidate.memory: chosen for chosen in found if chosen}
+
+
+def _placed(
+    rival: Competition, share: Share | None, devices: Sequence[Device], request: Request, *, pinned: bool
+) -> Placed:
     node, call, candidates = rival.node, rival.call, rival.candidates
     if rival.view:
         return Placed(node, call, CORE, None, "the same values in the same order: nothing to compute")
-    pinned = pin and pin.find(call, candidates.able)
-    if pinned:
-        return Placed(node, call, pinned.device, pinned.kernel, "pinned by the plan that was handed in")
-    if not candidates.able:
+    if share is None:
         reasons = [*candidates.reasons, "runs by its reference", *([_unstored(rival)] if rival.unstored else ())]
         why = "; ".join(reasons)
         return Placed(node, call, CORE, ReferenceKernel(), why, True)
-    choice = known.choice(call, candidates.able)
-    fastest = choice.candidate if choice else candidates.able[0]
-    best = _leaner(fastest, candidates.able, call, request.byte_seconds)
-    reasons = [_mode(devices, request, measured=choice is not None)]
-    if best is not fastest:
-        saved = _bytes_of(fastest, call) - _bytes_of(best, call)
-        reasons.append(f"leaner by {saved / 2**20:.3g} MiB than {fastest.kernel.title}, expected {_ms(best.seconds)}")
-    elif choice:
-        reasons.append(choice.evidence)
-    else:
-        others = [f"{c.device.backend}/{c.kernel.name} {_ms(c.seconds)}" for c in candidates.able[1:]]
-        reasons.append(f"expected {_ms(best.seconds)}" + (f", against {', '.join(others)}" if others else ""))
-    reasons += candidates.quarantined
+    best = share.chosen.candidate
+    if pinned:
+        why = "; ".join(("pinned by the plan that was handed in", *share.clauses))
+        return Placed(node, call, best.device, best.kernel, why)
+    reasons = [_mode(devices, request, share), share.chosen.numbers, *share.clauses, *candidates.quarantined]
     if rival.unstored:
         reasons.append(_unstored(rival))
     if rival.apart:
@@ -295,36 +225,26 @@ def _unstored(rival: Competition) -> str:
     return f"its weights stay in {kept_type(rival.call)}: no kernel here keeps them in {rival.unstored}"
 
 
-def _leaner(fastest: Candidate, able: Sequence[Candidate], call: LayerCall, byte_seconds: float) -> Candidate:
-    """Return the candidate whose time and memory together cost the least."""
-    if not byte_seconds:
-        return fastest
-    return min((fastest, *able), key=lambda c: c.seconds + byte_seconds * _bytes_of(c, call))
-
-
-def _bytes_of(candidate: Candidate, call: LayerCall) -> int:
-    """Return the bytes of packed weights and workspace."""
-    return candidate.kernel.packed_bytes(call) + candidate.kernel.workspace(call)
-
-
-def _mode(devices: Sequence[Device], request: Request, *, measured: bool) -> str:
+def _mode(devices: Sequence[Device], request: Request, share: Share) -> str:
     if request.mode != "parallel":
         return f'execution_mode "{request.mode}"'
     if len({d.backend for d in devices}) == 1:
         return f"parallel: {devices[0].backend} is the only backend here"
-    return "parallel: measured to be the fastest" if measured else "parallel: expected to be the fastest"
+    if not share.fastest:
+        return "parallel: the fastest with transfers"
+    return f"parallel: {'measured' if share.chosen.measured else 'expected'} to be the fastest"
 
 
-def _check_pins(graph: Graph, rivals: Sequence[Competition], pinned: Mapping[str, Pin]) -> None:
-    missing = [
-        f"    {rival.node.title}: {pin.title} is not here"
-        + (f" ({'; '.join(rival.candidates.reasons)})" if rival.candidates.reasons else "")
-        for rival in rivals
-        if (pin := pinned.get(rival.node.name)) and not rival.view and not pin.find(rival.call, rival.candidates.able)
-    ]
+def _found_pins(graph: Graph, rivals: Sequence[Competition], pinned: Mapping[str, Pin]) -> list[Candidate | None]:
+    """Return the candidate that is pinned for each layer, None where none is; PlacementError where one is not here."""
+    found: list[Candidate | None] = []
+    missing = []
+    for rival in rivals:
+        pin = None if rival.view else pinned.get(rival.node.name)
+        found.append(pin.find(rival.call, rival.candidates.able) if pin else None)
+        if pin and not found[-1]:
+            reasons = f" ({'; '.join(rival.candidates.reasons)})" if rival.candidates.reasons else ""
+            missing.append(f"    {rival.node.title}: {pin.title} is not here{reasons}")
     if missing:
         raise PlacementError(f"{graph.file}: the plan that was handed in cannot be kept:\n" + "\n".join(missing))
-
-
-def _ms(seconds: float) -> str:
-    return f"{seconds * 1e3:.3g} ms"
+    return found

@@ -18,20 +18,23 @@ import attrs
 
 from cnnrt.backend import Backend, Device, OwnMemory
 from cnnrt.buffers import Buffers, Home, plan_buffers
+from cnnrt.candidates import memory_of
+from cnnrt.device_choice import Request, choose_devices
 from cnnrt.executor import PARTS_AT_ONCE
 from cnnrt.graph import Graph
 from cnnrt.hardware import usable_cores
 from cnnrt.layer import Shape
 from cnnrt.memory_plan import MIB, Fitted, StepMemory, check_machine, plan_memory, refusal, step_memory
 from cnnrt.passes import run_passes
-from cnnrt.passes.split_batch import JoinItems, Split, lean_splits, split_batch
-from cnnrt.placement import Placed, Request, choose_devices, place
+from cnnrt.passes.split_batch import JoinItems, Split, lean_splits, split_batch, times_of
+from cnnrt.placement import CORE, Placed, place
 from cnnrt.plugin_registry import Registry
 from cnnrt.plugins import PluginHost
 from cnnrt.reorder_pass import insert_reorders
 from cnnrt.residency import READ_BYTES, Demand
 from cnnrt.settings import Settings
 from cnnrt.shapes import Shapes, infer_shapes
+from cnnrt.sharing_out import memories_of
 from cnnrt.tuning.knowledge import Knowledge
 from cnnrt.weight_storage import DEFAULT, kept_type
 from cnnrt.weight_store import demand_of
@@ -109,7 +112,23 @@ def usual_split(question: Question) -> Split:
 
 
 def _default_split(question: Question) -> Split:
-    return Split(items_at_once(question.host, placement_request(question.settings), question.settings.threads))
+    """Return how a batch is cut for caches: as many items at a time as the backends that may be used would like.
+
+    All at once where the first layer is expected to run on a device apart, which gains nothing by a processor's caches.
+    What was measured counts for nothing here, so that measurements are of the same calls before and after.
+    """
+    host, request = question.host, attrs.evolve(placement_request(question.settings), strict=False)
+    devices = choose_devices(host, request)
+    allowed = dict.fromkeys(device.backend for device in devices)
+    items = max((host.backends()[name].items_at_once(question.settings.threads) for name in allowed), default=0)
+    if items and memories_of(devices, host):
+        reduced, inferred, _ = reduce_graph(question, Split())
+        unmeasured = attrs.evolve(question.known, measured=False)
+        placement = place(reduced, inferred, question.wanted, host, request, unmeasured)
+        first = next((p.device for p in placement.placed if p.kernel), CORE)
+        if memory_of(first, host):
+            return Split()
+    return Split(items)
 
 
 def _overlapped(question: Question, first: Way) -> Way | None:
@@ -162,14 +181,14 @@ def try_way(question: Question, split: Split, byte_seconds: float) -> Way:
     settings, host, wanted = question.settings, question.host, question.wanted
     reduced, inferred, notes = reduce_graph(question, split)
     request = attrs.evolve(placement_request(settings), byte_seconds=byte_seconds)
-    placed = place(reduced, inferred, host, request, question.known, settings.pinned)
+    placement = place(reduced, inferred, wanted, host, request, question.known, settings.pinned)
     inputs = [i.name for i in reduced.inputs]
-    joined = insert_reorders(placed, inferred, inputs, wanted, host, settings.threads)
+    joined = insert_reorders(placement.placed, inferred, inputs, wanted, host, settings.threads)
     results = [joined.results[value] for value in wanted]
     homes, memories = _homes(joined.placed, host.backends())
     buffers = plan_buffers(joined.placed, joined.types, inputs, results, homes)
-    parts = parts_of(joined.placed)
-    demands, steps, seconds = {}, [], 0.0
+    parts = times_of([p.node.layer for p in joined.placed])
+    demands, steps, seconds = {}, [], placement.transfer_seconds
     for p, times, home in zip(joined.placed, parts, homes, strict=True):
         if p.kernel is None:
             continue
@@ -195,7 +214,7 @@ def try_way(question: Question, split: Split, byte_seconds: float) -> Way:
         steps=steps,
         fitted=fitted,
         split=split,
-        notes=(*notes, *said, *_foldings(placed), *_kept(placed)),
+        notes=(*notes, *said, *_foldings(placement.placed), *_kept(placement.placed), *placement.notes),
         seconds=_together(seconds, fitted, settings.threads),
     )
 
@@ -215,23 +234,10 @@ def placement_request(settings: Settings) -> Request:
     return Request(settings.execution_mode, settings.device, settings.strict, weight_storage=settings.weight_storage)
 
 
-def items_at_once(host: PluginHost, request: Request, threads: int | None) -> int:
-    """Return how many items the backends that may be used would like to compute at a time; 0: all."""
-    allowed = dict.fromkeys(device.backend for device in choose_devices(host, request))
-    return max((host.backends()[name].items_at_once(threads) for name in allowed), default=0)
-
-
-def parts_of(placed: Sequence[Placed]) -> list[int]:
-    """Return how often each node runs in a call."""
-    joined, parts = next(
-        ((i, p.node.layer.parts) for i, p in enumerate(placed) if isinstance(p.node.layer, JoinItems)), (0, 1)
-    )
-    return [parts if i < joined else 1 for i in range(len(placed))]
-
-
 def runs_of(placed: Sequence[Placed]) -> list[tuple[Device, int, list[Placed]]]:
     """Return what runs together, with its device and the number of parts."""
-    running = [(p.device, times, p) for p, times in zip(placed, parts_of(placed), strict=True) if p.kernel is not None]
+    parts = times_of([p.node.layer for p in placed])
+    running = [(p.device, times, p) for p, times in zip(placed, parts, strict=True) if p.kernel is not None]
     groups = itertools.groupby(running, key=lambda r: r[:2])
     return [(device, parts, [p for _, _, p in group]) for (device, parts), group in groups]
 

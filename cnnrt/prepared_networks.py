@@ -18,13 +18,14 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from cnnrt.after_fork import renew_after_fork
+from cnnrt.device_choice import choose_devices
 from cnnrt.errors import CnnrtError, DeviceMemoryError
 from cnnrt.executor import Prepared
 from cnnrt.finite_inputs import MOST_READERS
 from cnnrt.graph import Graph
 from cnnrt.kernel_verification import unverified
 from cnnrt.layer import Shape
-from cnnrt.placement import Competition, choose_devices, competitions
+from cnnrt.placement import Competition, competitions
 from cnnrt.planning import Question, placement_request, reduce_graph, usual_split
 from cnnrt.plugins import PluginHost, plugin_host
 from cnnrt.prepare import Planned, compile_planned, fit_together, plan_network, plan_verified

@@ -13,10 +13,10 @@ import attrs
 import numpy as np
 
 from cnnrt.caller_warning import warn_caller
+from cnnrt.device_choice import Request, choose_devices
 from cnnrt.errors import DeviceLostError, DeviceMemoryError, DeviceWarning, PlacementError
 from cnnrt.graph import Graph
 from cnnrt.layer import Array, Shape
-from cnnrt.placement import Request, choose_devices
 from cnnrt.planning import placement_request
 from cnnrt.plugins import PluginHost
 from cnnrt.prepared_networks import PreparedNetworks

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import attrs
 
 from cnnrt.backend import Device
+from cnnrt.candidates import memory_of
 from cnnrt.graph import Node, free_name
 from cnnrt.layer_call import LayerCall
 from cnnrt.layouts import Reorder, ReorderKernel, same_bytes
@@ -73,9 +74,23 @@ def insert_reorders(
         devices.update(dict.fromkeys(p.node.outputs, p.device))
         types.update(zip(p.node.outputs, call.outputs, strict=True))
         done.append(attrs.evolve(p, node=attrs.evolve(p.node, inputs=values), call=call))
+        for value in p.node.outputs:
+            if value in wanted:  # at once: it is still where it was made
+                in_layout(value, PLAIN)
     results = {value: in_layout(value, PLAIN) for value in wanted}
-    in_place, types = write_in_place(done, types, [*inputs, *results.values()])
+    in_place, types = write_in_place(done, types, [*inputs, *results.values()], _runs_apart(done, host))
     return Joined(in_place, types, results)
+
+
+def _runs_apart(placed: Sequence[Placed], host: PluginHost) -> list[int]:
+    """Return for each node the number of its run on a device with memory of its own, -1 for others."""
+    number, before, runs = -1, "", []
+    for p in placed:
+        memory = memory_of(p.device, host) if p.kernel else before
+        number += memory != before
+        before = memory
+        runs.append(number if memory else -1)
+    return runs
 
 
 def reorder_seconds(

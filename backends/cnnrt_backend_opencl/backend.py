@@ -13,6 +13,7 @@ import attrs
 from cnnrt.after_fork import renew_after_fork
 from cnnrt.backend import Backend, BufferSpec, Device, OwnMemory, Segment
 from cnnrt.errors import CnnrtError, DeviceLostError, PlacementError
+from cnnrt_backend_opencl.cost_model import passage_seconds
 from cnnrt_backend_opencl.discovery import ALIGNMENT, Found, find_devices
 from cnnrt_backend_opencl.driver import Driver
 from cnnrt_backend_opencl.failures import OpenCLFailure
@@ -58,6 +59,10 @@ class OpenCLBackend(Backend):
             return OwnMemory(ALIGNMENT)
         usable = limits.memory_bytes - limits.memory_bytes // DRIVERS_SHARE
         return OwnMemory(ALIGNMENT, usable, limits.allocation_bytes, STAGING)
+
+    def transfer_seconds(self, device: Device, nbytes: int) -> float:
+        """Return the seconds of a copy through pinned memory; where memory is shared, those of mapping an array."""
+        return passage_seconds(device, nbytes)
 
     def devices(self) -> Sequence[Device]:
         """Return the devices of all platforms, looked for once; processors last. In a forked child none can be used."""

@@ -1,6 +1,7 @@
 """How fast devices are expected to be where nothing was measured: rates from what a device reports.
 
-They rank kernels against each other; against other backends only roughly, since a device tells little of itself.
+They rank kernels against each other; against other backends only roughly, since a device tells little of itself. What
+`"parallel"` shares layers out by are measurements, where `auto_tuning` is on.
 """
 
 from __future__ import annotations
@@ -10,6 +11,23 @@ from cnnrt_backend_opencl.limits import limits_of
 
 LAUNCH_SECONDS = 1e-5
 """Beginning a kernel."""
+
+
+PASSAGE_SECONDS = 2e-5
+"""Beginning to move a value into a device's own memory or out of it, and waiting for it: a round figure."""
+
+PASSAGE_BYTES = 1e10
+"""Bytes a second by way of pinned memory, which a few threads fill: a round figure for cards on PCI Express 3 and 4."""
+
+MAPPING_SECONDS = 1e-5
+"""Handing an array of the process to a device that shares its memory, or taking it back: a round figure."""
+
+
+def passage_seconds(device: Device, nbytes: int) -> float:
+    """Return the seconds of moving a value of so many bytes into a device's memory, or out of it."""
+    if limits_of(device).shares_memory:
+        return MAPPING_SECONDS
+    return PASSAGE_SECONDS + nbytes / PASSAGE_BYTES
 
 
 def values_per_second(device: Device) -> float:

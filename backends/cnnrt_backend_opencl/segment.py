@@ -253,11 +253,14 @@ def _arrays_of_slices(piece: WeightPiece, sliced: bool) -> list[tuple[Array, ...
 
 
 def _outside_slots(steps: Sequence[Step], specs: Sequence[BufferSpec]) -> tuple[set[int], set[int]]:
-    """Return the slots of the frame, roots instead of views, that steps read and those that they write."""
+    """Return the slots of the frame, roots instead of views, that steps read before any writes them, and those written.
+
+    Of a value that is made of parts, all parts are written by one segment, or by none on a device.
+    """
     read: set[int] = set()
     written: set[int] = set()
     for step in steps:
-        read.update(root_slot(slot, specs) for slot in step.inputs if not specs[slot].private)
+        read.update({root_slot(slot, specs) for slot in step.inputs if not specs[slot].private} - written)
         written.update(root_slot(slot, specs) for slot in step.outputs if not specs[slot].private)
     return read, written
 

@@ -161,6 +161,12 @@ def _by_items(node: Node, shapes: Shapes) -> bool:
     return bool(inputs) and same and node.layer.itemwise(inputs[: len(node.own_inputs)])
 
 
+def times_of(layers: Sequence[Layer]) -> list[int]:
+    """Return how often each layer runs in a call: what is before the first `JoinItems`, part by part."""
+    joined, parts = next(((i, each.parts) for i, each in enumerate(layers) if isinstance(each, JoinItems)), (0, 1))
+    return [parts if i < joined else 1 for i in range(len(layers))]
+
+
 def _parts(graph: Graph, shapes: Shapes, items: int) -> int:
     """Return into how many parts the batch falls; 1: it stays whole."""
     batch = _batch(graph, shapes)

@@ -1,7 +1,7 @@
 """What is to be measured: for each layer the kernels and variants that may beat the default.
 
 Candidates are every kernel of every device in use with every variant of its parameters, those left out that the cost
-model expects to take more than three times the best.
+model expects to take more than three times the best, but for the best of each memory.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import attrs
 
 from cnnrt.candidates import Candidate
 from cnnrt.layer_call import LayerCall
-from cnnrt.passes.split_batch import JoinItems
+from cnnrt.passes.split_batch import times_of
 from cnnrt.placement import Competition
 from cnnrt.tuning.key import batch_of, in_bucket, measurement_key
 from cnnrt.tuning.knowledge import Knowledge
@@ -47,7 +47,7 @@ class Task:
 def open_tasks(rivals: Sequence[Competition], known: Knowledge) -> list[Task]:
     """Return what is not known yet, the heaviest first; equal layers once, and nothing for a partial batch."""
     tasks: dict[str, Task] = {}
-    for rival, times in zip(rivals, _times(rivals), strict=True):
+    for rival, times in zip(rivals, times_of([rival.node.layer for rival in rivals]), strict=True):
         able = rival.candidates.able
         if rival.view or not able:
             continue
@@ -75,25 +75,21 @@ def continued(task: Task, record: Record) -> Task:
 
 
 def worth_trying(call: LayerCall, able: Sequence[Candidate]) -> tuple[Candidate, ...]:
-    """Return the default and the variants that may beat it, the most promising first."""
+    """Return the default and the variants that may beat it, the most promising first.
+
+    The best of each other memory comes before them: placement weighs memories against one another, transfers counted.
+    """
     others = [v for c in able for v in (*([] if c is able[0] else [c]), *_variants(call, c))]
+    others.sort(key=lambda c: c.seconds)
+    elsewhere = {c.memory: c for c in reversed(others) if c.memory != able[0].memory}
     best = min(c.seconds for c in (able[0], *others))
-    promising = [c for c in others if c.seconds <= WORTH_TRYING * best]
-    return (able[0], *sorted(promising, key=lambda c: c.seconds)[:MOST_VARIANTS])
+    promising = [c for c in others if c.seconds <= WORTH_TRYING * best and c is not elsewhere.get(c.memory)]
+    return (able[0], *sorted(elsewhere.values(), key=lambda c: c.seconds), *promising[:MOST_VARIANTS])
 
 
 def _same(c: Candidate, timed: Timed) -> bool:
     name = f"{c.kernel.backend}/{c.kernel.name}"
     return (c.device.title, name, dict(c.kernel.tuning)) == (timed.device, timed.kernel, dict(timed.tuning))
-
-
-def _times(rivals: Sequence[Competition]) -> list[int]:
-    """Return how often each is computed for one batch: what is before a `JoinItems`, part by part."""
-    times = [1] * len(rivals)
-    for place, rival in enumerate(rivals):
-        if isinstance(rival.node.layer, JoinItems):
-            times[:place] = [rival.node.layer.parts * own for own in times[:place]]
-    return times
 
 
 def _variants(call: LayerCall, c: Candidate) -> list[Candidate]:

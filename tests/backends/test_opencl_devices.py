@@ -17,8 +17,8 @@ pytest.importorskip("pyopencl", reason="the OpenCL backend needs pyopencl")
 
 from cnnrt import Net
 from cnnrt.cli.devices import devices as devices_command
+from cnnrt.device_choice import Request, choose_devices
 from cnnrt.errors import PlacementError
-from cnnrt.placement import Request, choose_devices
 from cnnrt_backend_opencl.backend import OpenCLBackend
 from cnnrt_backend_opencl.discovery import find_devices
 from cnnrt_backend_opencl.driver import Driver, Handle

@@ -117,6 +117,13 @@ class GraphicsCardDriver(PosingDriver):
     said: Mapping[str, Any] = {"type": 4}  # CL_DEVICE_TYPE_GPU
 
 
+class CardDriver(PosingDriver):
+    """Its devices are graphics cards with memory of their own."""
+
+    said: Mapping[str, Any] = {"type": 4, "host_unified_memory": False}
+    only_processors = False  # type: ignore[assignment]  # a property of the real one
+
+
 class Thing:
     """Something of the stub's that is alive until its last reference goes."""
 
