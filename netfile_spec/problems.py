@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from difflib import get_close_matches
 
 from netfile_spec.errors import NetFileError, Position, Problem
 from netfile_spec.limits import MAX_PROBLEMS
@@ -56,6 +55,8 @@ def closest(name: str, known: Iterable[str]) -> str | None:
     # difflib takes quadratic time, and a long word is no misspelling of a short one.
     if len(name) > _LONGEST_QUOTE:
         return None
+    from difflib import get_close_matches  # only where something is misspelt
+
     close = get_close_matches(name.lower(), by_lower, n=1, cutoff=_NEAR)
     return by_lower[close[0]] if close else None
 
