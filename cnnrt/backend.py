@@ -83,7 +83,8 @@ class Kernel(abc.ABC):
       inputs, in the layout of the output.
     - `weight_types`: the types in which it can keep weights of two axes and more (`call.weights` tells in which it has
       to). Beside "float32" there is "float16": half of the bytes, read by a kernel that computes in float32 all the
-      same. `pack` then rounds to the nearest, and `packed_bytes` counts what is left.
+      same. `pack` then gives float16, rounded to the nearest, whether it is given float32 or what was rounded already,
+      and `packed_bytes` counts half.
     - `compiled`: True where its code is made for the device and the call, so that the core checks it there before it is
       first used (`cnnrt/kernel_verification.py`).
 

@@ -7,6 +7,7 @@ in every value of a channel.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Literal
 
@@ -20,6 +21,8 @@ from cnnrt.layer_call import LayerCall
 
 WeightStorage = Literal["float32", "float16"]
 DEFAULT: WeightStorage = "float32"
+BLOCK = 1 << 16
+"""Values that are read in float32 before they are rounded, about."""
 LARGEST_HALF = float(np.finfo(np.float16).max)
 """The largest number of float16 (IEEE 754 binary16), 65504."""
 
@@ -43,10 +46,22 @@ def rounded_weights(call: LayerCall, weights: Mapping[str, Array]) -> dict[str, 
     return {name: _rounded(w, call.weights[name].dtype) for name, w in weights.items()}
 
 
+def reading_bytes(call: LayerCall) -> int:
+    """Return the bytes that a call's weights take as `fitting` reads them: each in its type, and a block of rows."""
+    halved = [t.shape for t in call.weights.values() if t.dtype != DEFAULT]
+    blocks = (4 * _rows_together(shape) * math.prod(shape[1:]) for shape in halved)
+    return sum(t.nbytes for t in call.weights.values()) + max(blocks, default=0)
+
+
 def fitting(call: LayerCall, stored: StoredWeights, file: str) -> StoredWeights:
     """Return weights that raise ParameterFileError, when they are read, where one is beyond the type it is kept in."""
     kept = [name for name, t in call.weights.items() if t.dtype == "float16"]
     return FittingWeights(stored, frozenset(kept), file) if kept else stored
+
+
+def _rows_together(shape: Shape) -> int:
+    """Return how many rows are read before they are rounded."""
+    return max(1, min(shape[0], BLOCK // max(1, math.prod(shape[1:]))))
 
 
 def _rounded(array: Array, dtype: str) -> Array:
@@ -65,12 +80,26 @@ class FittingWeights:
         return self._stored.shapes
 
     def load(self) -> dict[str, Array]:
-        """Return all weights."""
-        return {name: self._checked(name, array) for name, array in self._stored.load().items()}
+        """Return all weights, those that are kept in float16 already in it: never all of them in float32 too."""
+        return {name: self._halved(name) if name in self._names else self._whole(name) for name in self.shapes}
 
     def rows(self, name: str, first: int, last: int, out: Array | None = None) -> Array:
         """Return some rows."""
         return self._checked(name, self._stored.rows(name, first, last, out))
+
+    def _whole(self, name: str) -> Array:
+        shape = self.shapes[name]
+        return self._stored.rows(name, 0, shape[0] if shape else 1)
+
+    def _halved(self, name: str) -> Array:
+        shape = self.shapes[name]
+        halves = np.empty(shape, np.float16)
+        count = _rows_together(shape)
+        block = np.empty(count * math.prod(shape[1:]), np.float32)
+        for first in range(0, shape[0], count):
+            last = min(first + count, shape[0])
+            halves[first:last] = self.rows(name, first, last, block)
+        return halves
 
     def _checked(self, name: str, array: Array) -> Array:
         if name in self._names and array.size:

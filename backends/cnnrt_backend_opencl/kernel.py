@@ -14,6 +14,7 @@ from cnnrt.errors import CnnrtError
 from cnnrt.layer import Shape
 from cnnrt.layer_call import LayerCall
 from cnnrt.tensor import PLAIN
+from cnnrt.weight_storage import reading_bytes
 from cnnrt_backend_opencl.device_weights import DeviceWeights
 from cnnrt_backend_opencl.limits import Limits
 from cnnrt_backend_opencl.sources import Defines, source_text
@@ -146,7 +147,7 @@ class OpenCLKernel(Kernel):
 
     def packing_bytes(self, call: LayerCall, slices: int) -> int:
         """Return the bytes of a second copy: of the weights while they are packed, then of what is packed."""
-        return max(call.loaded_bytes, self.packed_bytes(call))
+        return max(reading_bytes(call), self.packed_bytes(call))
 
     def stay(self, packed: Packed) -> Packed:
         """Return the packed weights on their way to the device."""

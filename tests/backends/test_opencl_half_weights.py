@@ -197,6 +197,7 @@ def test_the_plan_says_it_and_counts_half_of_the_bytes(chain: Path) -> None:
         assert row.kernel == whole.kernel
         assert row.weight_bytes < 0.75 * whole.weight_bytes or not row.weight_bytes
     assert half.memory.resident < 0.55 * pinned.memory.resident
+    assert half.memory.loading < pinned.memory.loading
     assert "weights of 5 layers are rounded to float16 and kept in it; arithmetic is in float32" in half.notes
     assert "weights=float16" in str(half)
     assert "float16" not in str(pinned)
