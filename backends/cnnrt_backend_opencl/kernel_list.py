@@ -12,14 +12,16 @@ from cnnrt_backend_opencl.convolution_tile import TileConvolution
 from cnnrt_backend_opencl.convolution_winograd import WinogradConvolution
 from cnnrt_backend_opencl.convolution_winograd_gemm import WinogradGemmConvolution
 from cnnrt_backend_opencl.elementwise import ELEMENTWISE
-from cnnrt_backend_opencl.eltwise import Combine
+from cnnrt_backend_opencl.eltwise import Combine, CombineBroadcast
 from cnnrt_backend_opencl.fully_connected_rows import RowsFullyConnected
 from cnnrt_backend_opencl.fully_connected_tile import TileFullyConnected
 from cnnrt_backend_opencl.lrn import LocalNormalisation
+from cnnrt_backend_opencl.normalisation import NORMALISATIONS
 from cnnrt_backend_opencl.pooling import WindowPooling
 from cnnrt_backend_opencl.rearrangement import MOVES, CopyStored
+from cnnrt_backend_opencl.reduction import ReduceGroups
 from cnnrt_backend_opencl.reorder import Transpose
-from cnnrt_backend_opencl.resampling import Resample
+from cnnrt_backend_opencl.resampling import RESAMPLING
 from cnnrt_backend_opencl.softmax import Exponentials, Logarithms
 
 
@@ -40,11 +42,13 @@ def opencl_kernels() -> list[Kernel]:
         Exponentials,
         Logarithms,
         Combine,
+        CombineBroadcast,
         CopyRuns,
         NormaliseStatistics,
         ScaleChannels,
         RectifyChannels,
+        ReduceGroups,
         CopyStored,
         Transpose,
     )
-    return [*(kernel() for kernel in kernels), Resample("Resize"), Resample("Interp"), *ELEMENTWISE, *MOVES]
+    return [*(kernel() for kernel in kernels), *RESAMPLING, *NORMALISATIONS, *ELEMENTWISE, *MOVES]

@@ -76,3 +76,6 @@ class Resample(OpenCLKernel):
 
 def _along(call: LayerCall) -> tuple[Taps, Taps]:
     return cast("Resize | Interp", call.layer).taps(call.input_shapes)
+
+
+RESAMPLING = (Resample("Resize"), Resample("Interp"))

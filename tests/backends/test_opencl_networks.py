@@ -25,8 +25,7 @@ WITHOUT_A_KERNEL = {
     # Views, where they are not removed.
     *("Flatten", "Reshape"),
     # Those that no network at hand asks for.
-    *("ArgMax", "CumulativeSum", "Deconvolution", "GroupNorm", "InstanceNorm", "LayerNorm", "MatMul", "MaxUnpool"),
-    *("MVN", "Normalize", "ROIPooling", "Reduction"),
+    *("ArgMax", "CumulativeSum", "Deconvolution", "MatMul", "MaxUnpool", "ROIPooling"),
 }
 
 FACES, PEOPLE, SCENES = "face-slim320", "darknet-yolofastest-body", "torch7-roadnet"

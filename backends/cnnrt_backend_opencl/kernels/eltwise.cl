@@ -2,9 +2,13 @@
 // each of which adds one to what is there. The last one multiplies by `scale` (1, or 1 / inputs for a mean).
 //
 // A work-item combines LANES values; those that do not fill a vector are combined one by one, by the last work-item.
+//
+// AXES, with LANES 1: the values lie along so many axes, 1 to 8, the last one innermost in the output. `counts`: values
+// along each; `y_steps` and others: floats from one to the next, 0 where an input is broadcast. A work-item combines
+// `run` neighbours along the innermost axis. Global size: runs, `rows` of the other axes.
 
 #ifndef LANES
-#define LANES 4 // 2, 4, 8 or 16
+#define LANES 4 // 1, 2, 4, 8 or 16
 #endif
 #define SUM 0
 #define PRODUCT 1
@@ -12,6 +16,7 @@
 #define MINIMUM 3
 #define DIFFERENCE 4
 #define QUOTIENT 5
+#define POWER 6
 #ifndef OPERATION
 #define OPERATION SUM
 #endif
@@ -20,9 +25,13 @@
 #define FOLDED(v) (v)
 #endif
 
+#if LANES == 1
+#define FLOATS float
+#else
 #define JOIN_(a, b) a##b
 #define JOIN(a, b) JOIN_(a, b)
 #define FLOATS JOIN(float, LANES)
+#endif
 typedef FLOATS UNALIGNED __attribute__((aligned(4))); // values may begin at any float of a buffer
 
 static FLOATS combined(FLOATS a, FLOATS b, const float first_factor, const float second_factor, const float scale) {
@@ -36,12 +45,47 @@ static FLOATS combined(FLOATS a, FLOATS b, const float first_factor, const float
     FLOATS result = a - b;
 #elif OPERATION == QUOTIENT
     FLOATS result = a / b;
+#elif OPERATION == POWER
+    FLOATS result = pow(a, b);
 #else
     FLOATS result = (a * first_factor + b * second_factor) * scale;
 #endif
     return FOLDED(result);
 }
 
+#ifdef AXES
+typedef union {
+    int8 vector;
+    int each[8];
+} Axes;
+
+// How far into an array with these steps the first value of a row is.
+static int row_begins(int row, const Axes counts, const Axes steps) {
+    int begin = 0;
+    for (int axis = AXES - 2; axis >= 0; axis--) {
+        begin += row % counts.each[axis] * steps.each[axis];
+        row /= counts.each[axis];
+    }
+    return begin;
+}
+
+// `a` may be `y`: not restrict.
+__kernel void combine_axes(__global const float *a, __global const float *b, __global float *y, const int run,
+                           const int rows, const int8 counts, const int8 y_steps, const int8 a_steps,
+                           const int8 b_steps, const float first_factor, const float second_factor,
+                           const float scale) {
+    const Axes each = {counts}, to = {y_steps}, left = {a_steps}, right = {b_steps};
+    const int row = get_global_id(1), first = (int)get_global_id(0) * run;
+    if (row >= rows) return;
+    const int end = min(first + run, each.each[AXES - 1]);
+    const int y_step = to.each[AXES - 1], a_step = left.each[AXES - 1], b_step = right.each[AXES - 1];
+    a += row_begins(row, each, left);
+    b += row_begins(row, each, right);
+    y += row_begins(row, each, to);
+    for (int i = first; i < end; i++)
+        y[i * y_step] = combined(a[i * a_step], b[i * b_step], first_factor, second_factor, scale);
+}
+#else
 // `a` may be `y`: not restrict.
 __kernel void combine(__global const float *a, __global const float *b, __global float *y, const int values,
                       const float first_factor, const float second_factor, const float scale) {
@@ -63,3 +107,4 @@ __kernel void combine(__global const float *a, __global const float *b, __global
     left.vector = combined(left.vector, right.vector, first_factor, second_factor, scale);
     for (int i = 0; first + i < values; i++) y[first + i] = left.lane[i];
 }
+#endif
