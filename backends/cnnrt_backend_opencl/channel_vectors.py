@@ -27,13 +27,18 @@ def lanes_for(channels: int, device: Device) -> int:
 
 
 def pixel_launch(call: LayerCall, device: Device) -> PixelLaunch:
-    """Return how the output images of a call are cut into work-items.
+    """Return how the output images of a call are cut into work-items, vectors being as wide as channels allow."""
+    return vector_launch(call, device, lanes_for(call.outputs[0].shape[1], device))
+
+
+def vector_launch(call: LayerCall, device: Device, lanes: int) -> PixelLaunch:
+    """Return how they are cut where vectors have so many lanes, which divide the channels.
 
     On a processor one takes a whole row, since each costs as much as some vectors.
     """
     images, channels, height, width = call.outputs[0].shape
     limits = limits_of(device)
-    vectors = channels // lanes_for(channels, device) if channels else 0
+    vectors = channels // lanes
     rows = images * height
     if limits.cpu:
         return PixelLaunch((vectors, 1, rows), (1, 1, 1), max(1, width), rows)

@@ -17,7 +17,7 @@ from cnnrt_backend_opencl.folding import FOLDS, folded_defines
 from cnnrt_backend_opencl.kernel import Input, Launch, OpenCLKernel, Output, flat_group, in_groups
 from cnnrt_backend_opencl.limits import limits_of
 from cnnrt_backend_opencl.sources import Defines
-from cnnrt_backend_opencl.strided_rows import MOST_AXES, strided_rows
+from cnnrt_backend_opencl.strided_rows import MOST_AXES, countable, strided_rows
 from cnnrt_layers.strided_copy import joined_axes, shadows
 
 if TYPE_CHECKING:
@@ -47,8 +47,8 @@ class Combine(OpenCLKernel):
         """Decline one input, inputs that are broadcast, and what cannot be counted in 32 bits."""
         if len(call.inputs) < 2 or len(set(call.input_shapes)) > 1:
             return "takes two or more inputs of equal shapes"
-        if len(call.inputs) > 2 and call.folded:
-            return "folds into pairs only: what is folded must not be applied in between"
+        if not _folds(call):
+            return "folds into pairs only, lest it be applied in between, and not into powers, which may be no numbers"
         return math.prod(call.inputs[0].shape) <= MOST_VALUES or "counts values in 32 bits"
 
     def estimate(self, call: LayerCall, device: Device) -> float:
@@ -82,9 +82,9 @@ class CombineBroadcast(OpenCLKernel):
         """Take inputs of different shapes."""
         if len(set(call.input_shapes)) < 2:
             return "takes inputs that are broadcast"
-        if len(call.inputs) > 2 and call.folded:
-            return "folds into pairs only: what is folded must not be applied in between"
-        if max(math.prod(t.shape) for t in (*call.inputs, *call.outputs)) > MOST_VALUES:
+        if not _folds(call):
+            return "folds into pairs only, lest it be applied in between, and not into powers, which may be no numbers"
+        if not countable((*call.inputs, *call.outputs)):
             return "counts values in 32 bits"
         depth = self._depth(call)
         return depth <= MOST_AXES or f"combines values along {depth} axes, more than {MOST_AXES}"
@@ -122,6 +122,11 @@ class CombineBroadcast(OpenCLKernel):
 
     def _depth(self, call: LayerCall) -> int:
         return max(map(len, self._axes(call)))
+
+
+def _folds(call: LayerCall) -> bool:
+    """Tell whether what is folded in, if anything, can be applied: some devices make 0 of NaN there."""
+    return not call.folded or (len(call.inputs) == 2 and cast("Eltwise", call.layer).operation != "pow")
 
 
 def _pairs(call: LayerCall) -> list[tuple[tuple[Input | Output, ...], tuple[float, float, float]]]:

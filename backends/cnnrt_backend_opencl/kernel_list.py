@@ -11,6 +11,7 @@ from cnnrt_backend_opencl.convolution_gemm import GemmConvolution, GemmFullyConn
 from cnnrt_backend_opencl.convolution_tile import TileConvolution
 from cnnrt_backend_opencl.convolution_winograd import WinogradConvolution
 from cnnrt_backend_opencl.convolution_winograd_gemm import WinogradGemmConvolution
+from cnnrt_backend_opencl.deconvolution import GatherSpread
 from cnnrt_backend_opencl.elementwise import ELEMENTWISE
 from cnnrt_backend_opencl.eltwise import Combine, CombineBroadcast
 from cnnrt_backend_opencl.fully_connected_rows import RowsFullyConnected
@@ -34,6 +35,7 @@ def opencl_kernels() -> list[Kernel]:
         GemmConvolution,
         DotConvolution,
         DepthwiseConvolution,
+        GatherSpread,
         TileFullyConnected,
         RowsFullyConnected,
         GemmFullyConnected,

@@ -12,12 +12,11 @@ from cnnrt.backend import Device, Packed
 from cnnrt.layer import Array, Shape
 from cnnrt.layer_call import LayerCall
 from cnnrt.tensor import TensorType
-from cnnrt_backend_opencl.convolution import MOST_VALUES
 from cnnrt_backend_opencl.cost_model import pass_seconds
 from cnnrt_backend_opencl.grouped_axes import GroupedAxes, grouped_axes
 from cnnrt_backend_opencl.kernel import Input, Launch, OpenCLKernel, Output, Weight
 from cnnrt_backend_opencl.sources import Defines
-from cnnrt_backend_opencl.strided_rows import MOST_AXES
+from cnnrt_backend_opencl.strided_rows import MOST_AXES, countable
 from cnnrt_layers.axes import resolve_axis
 from cnnrt_layers.rearrangement import split_axis
 from cnnrt_layers.strided_copy import shadows
@@ -73,7 +72,7 @@ class NormaliseGroups(OpenCLKernel):
 
     def can_run(self, call: LayerCall, device: Device) -> bool | str:
         """Decline what cannot be counted in 32 bits, and many axes."""
-        if math.prod(call.inputs[0].shape) > MOST_VALUES:
+        if not countable(call.inputs):
             return "counts values in 32 bits"
         depth = self._axes(call).depth
         return depth <= MOST_AXES or f"goes along {depth} axes, more than {MOST_AXES}"

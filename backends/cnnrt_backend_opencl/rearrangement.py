@@ -16,7 +16,7 @@ from cnnrt_backend_opencl.convolution import MOST_VALUES
 from cnnrt_backend_opencl.cost_model import LAUNCH_SECONDS, pass_seconds
 from cnnrt_backend_opencl.kernel import Argument, Input, Launch, OpenCLKernel, Output, Weight
 from cnnrt_backend_opencl.sources import Defines
-from cnnrt_backend_opencl.strided_rows import MOST_AXES, strided_rows
+from cnnrt_backend_opencl.strided_rows import MOST_AXES, countable, strided_rows
 from cnnrt_layers import types_of
 from cnnrt_layers.rearrangement import Rearrangement
 from cnnrt_layers.strided_copy import Axis, StridedCopy, strided_copies
@@ -40,7 +40,7 @@ class MoveValues(OpenCLKernel):
 
     def can_run(self, call: LayerCall, device: Device) -> bool | str:
         """Decline many pieces, many axes, what cannot be counted in 32 bits, and numbers that float32 does not hold."""
-        if any(math.prod(max(1, n) for n in t.shape) > MOST_VALUES for t in (*call.inputs, *call.outputs)):
+        if not countable((*call.inputs, *call.outputs)):
             return "counts values in 32 bits"
         copies = self.copies(call)
         if any(math.isfinite(copy.value or 0) and abs(copy.value or 0) > LARGEST for copy in copies):

@@ -10,12 +10,11 @@ import numpy as np
 
 from cnnrt.backend import Device
 from cnnrt.layer_call import LayerCall
-from cnnrt_backend_opencl.convolution import MOST_VALUES
 from cnnrt_backend_opencl.cost_model import pass_seconds
 from cnnrt_backend_opencl.grouped_axes import GroupedAxes, grouped_axes
 from cnnrt_backend_opencl.kernel import Input, Launch, OpenCLKernel, Output
 from cnnrt_backend_opencl.sources import Defines
-from cnnrt_backend_opencl.strided_rows import MOST_AXES
+from cnnrt_backend_opencl.strided_rows import MOST_AXES, countable
 from cnnrt_layers.strided_copy import shadows
 
 if TYPE_CHECKING:
@@ -44,7 +43,7 @@ class ReduceGroups(OpenCLKernel):
 
     def can_run(self, call: LayerCall, device: Device) -> bool | str:
         """Decline what cannot be counted in 32 bits, and many axes."""
-        if math.prod(call.inputs[0].shape) > MOST_VALUES:
+        if not countable(call.inputs):
             return "counts values in 32 bits"
         depth = _axes(call).depth
         return depth <= MOST_AXES or f"combines values along {depth} axes, more than {MOST_AXES}"

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 import attrs
 
 from cnnrt.backend import Device
+from cnnrt.tensor import TensorType
+from cnnrt_backend_opencl.convolution import MOST_VALUES
 from cnnrt_backend_opencl.kernel import flat_group, in_groups
 from cnnrt_backend_opencl.limits import limits_of
 
@@ -49,3 +51,11 @@ def strided_rows(axes: Sequence[tuple[int, ...]], depth: int, device: Device) ->
     counts, *steps = (column + (1,) * (MOST_AXES - depth) for column in zip(*own, strict=True))
     size = (in_groups(items, across), in_groups(rows, down))
     return StridedRows(counts, tuple(steps), run, rows, size, (across, down))
+
+
+def countable(tensors: Sequence[TensorType]) -> bool:
+    """Tell whether 32 bits count the values of each, an empty axis being taken for one of length 1.
+
+    Views of what is larger cannot be made, even if it is empty.
+    """
+    return all(math.prod(max(1, n) for n in t.shape) <= MOST_VALUES for t in tensors)

@@ -25,7 +25,7 @@ WITHOUT_A_KERNEL = {
     # Views, where they are not removed.
     *("Flatten", "Reshape"),
     # Those that no network at hand asks for.
-    *("ArgMax", "CumulativeSum", "Deconvolution", "MatMul", "MaxUnpool", "ROIPooling"),
+    *("ArgMax", "CumulativeSum", "MatMul", "MaxUnpool", "ROIPooling"),
 }
 
 FACES, PEOPLE, SCENES = "face-slim320", "darknet-yolofastest-body", "torch7-roadnet"

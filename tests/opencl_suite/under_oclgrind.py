@@ -30,10 +30,11 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis.errors import Unsatisfiable
 from hypothesis.strategies import SearchStrategy
 
-from cnnrt.backend import Device, Kernel, Tunable
+from cnnrt.backend import Backend, Device, Kernel, Tunable
 from cnnrt.layer import Array
 from cnnrt.layer_call import LayerCall
 from cnnrt.layouts import Reorder
+from cnnrt.plugins import plugin_host
 from cnnrt.tensor import TensorType
 from cnnrt.testing.case import Case, with_weights_in
 from cnnrt.testing.kernel_checks import assert_kernel_agrees, takes
@@ -41,7 +42,6 @@ from cnnrt.testing.kernel_run import run_kernel
 from cnnrt.testing.suite_of import layer_suite
 from cnnrt_backend_opencl.driver import Handle
 from opencl_suite.drivers import PosingDriver
-from opencl_suite.kernels import FOR_CARDS
 
 OPTIONS = (
     *("--data-races", "--uninitialized", "--check-api", "--max-errors", "60"),
@@ -120,50 +120,47 @@ class KeepingDriver(PosingDriver):
 
 
 def _inside(arguments: argparse.Namespace, result: Path) -> int:
-    from cnnrt.plugins import plugin_host
     from cnnrt_backend_opencl.backend import OpenCLBackend
     from cnnrt_backend_opencl.kernel_list import opencl_kernels
 
-    found = {}
+    kernels = {f"{kernel.layer.lower()}/{kernel.name}": kernel for kernel in opencl_kernels()}
+    runs = {name: 0 for name in kernels if name in arguments.kernels or not arguments.kernels}
+    problems: list[str] = []
     for kind in (PROCESSOR, CARD):
         backend = OpenCLBackend(KeepingDriver(kind))
         device = next((d for d in backend.devices() if d.name == "oclgrind" and not d.problem), None)
         if device is None:
             print(f"Oclgrind's device is not in sight: {[d.title for d in backend.devices()]}", file=sys.stderr)
             return EXIT_MISSING
-        found[kind] = backend, device
-    runs: dict[str, int] = {}
-    problems: list[str] = []
-    for kernel in opencl_kernels():
-        name = f"{kernel.layer.lower()}/{kernel.name}"
-        if arguments.kernels and name not in arguments.kernels:
-            continue
-        runs[name] = 0
-        backend, device = found[CARD if kernel.name in FOR_CARDS else PROCESSOR]
-        if kernel.layer == Reorder.type:
-            cases = [_reorder_case(*layouts) for layouts in (("NCHW", "NHWC"), ("NHWC", "NCHW"))]
-        else:
-            suite = layer_suite(plugin_host().layers()[kernel.layer.lower()])
-            cases = [
-                with_weights_in(case, dtype)
-                for case in _small_cases(suite.cases(), kernel, device, arguments.cases)
-                for dtype in kernel.weight_types
-            ]
-        for case in cases:
-            for variant in _variants(kernel, case.call, device, arguments.variants):
-                sys.stderr.write(f"{variant.title}: {case.call}\n")
-                try:
-                    if kernel.layer == Reorder.type:
-                        (moved,) = run_kernel(variant, backend, device, case)
-                        assert np.array_equal(moved, case.inputs[0])
-                    else:
-                        assert_kernel_agrees(variant, backend, device, case, suite)
-                except Exception as error:
-                    problems.append(f"{variant.title}: {case.call}: {type(error).__name__}: {error}"[:1000])
-                runs[name] += 1
+        for name in runs:
+            runs[name] += _try(kernels[name], backend, device, arguments, problems)
     problems += [f"{name}: no call was tried" for name, count in runs.items() if count == 0]
     result.write_text(json.dumps({"runs": runs, "problems": problems}))
     return 0
+
+
+def _try(kernel: Kernel, backend: Backend, device: Device, arguments: argparse.Namespace, problems: list[str]) -> int:
+    """Run a kernel's variants on its calls; return how often, and add what is wrong to `problems`."""
+    runs = 0
+    suite = None if kernel.layer == Reorder.type else layer_suite(plugin_host().layers()[kernel.layer.lower()])
+    if suite:
+        small = _small_cases(suite.cases(), kernel, device, arguments.cases)
+        cases = [with_weights_in(case, dtype) for case in small for dtype in kernel.weight_types]
+    else:
+        cases = [_reorder_case(*layouts) for layouts in (("NCHW", "NHWC"), ("NHWC", "NCHW"))]
+    for case in cases:
+        for variant in _variants(kernel, case.call, device, arguments.variants):
+            sys.stderr.write(f"{variant.title}: {case.call}\n")
+            try:
+                if suite:
+                    assert_kernel_agrees(variant, backend, device, case, suite)
+                else:
+                    (moved,) = run_kernel(variant, backend, device, case)
+                    assert np.array_equal(moved, case.inputs[0])
+            except Exception as error:
+                problems.append(f"{variant.title}: {case.call}: {type(error).__name__}: {error}"[:1000])
+            runs += 1
+    return runs
 
 
 def _variants(kernel: Kernel, call: LayerCall, device: Device, which: str) -> Iterator[Kernel]:

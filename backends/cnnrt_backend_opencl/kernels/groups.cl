@@ -4,7 +4,8 @@
 // KEPT, TOGETHER: axes from group to group and within a group, 1 to 8 each, the last one innermost.
 // WORKERS, a power of two, compute one group: each takes every WORKERS-th value, and what they find is joined pair by
 // pair in local memory. A work-group computes GROUPS of them, 1 unless WORKERS is 1.
-// OPERATION: of `reduce`, see below. DIVISOR: of `normalise`. POWER: 1 or 2 where a norm is one of these, else 0.
+// DIVISOR: what values are divided by, see below; without it, the program is `reduce` alone, with OPERATION. POWER: 1 or 2
+// where a norm is one of these, else 0.
 //
 // Sums carry what rounding lost (Kahan 1965). `kept_counts`, `counts`: groups along each axis, values along each; the
 // steps that follow are floats from one to the next in an array.
@@ -40,12 +41,11 @@
 #define VARIANCE 1  // the root of variance + eps
 #define DEVIATION 2 // the root of the variance, + eps
 #define NORM 3      // no mean is subtracted; the norm of p, eps ** (1 / p) being one value more
-#ifndef DIVISOR
-#define DIVISOR VARIANCE
-#endif
 #ifndef POWER
 #define POWER 2
 #endif
+
+#define FINITE(x) ((x) - (x) == 0.0f) // PoCL 3.0's compiler crashes on isfinite between barriers
 
 typedef union {
     int8 vector;
@@ -71,10 +71,9 @@ static Sum added(const Sum sum, const float value) {
     return result;
 }
 
-static float joined(const float a, const float b, const int how) {
-    if (how == MAXIMUM) return b > a || b != b ? b : a;
-    if (how == MINIMUM) return b < a || b != b ? b : a;
-    return how == PRODUCT ? a * b : a + b;
+// Whether a value takes the place of another one; one that is not a number always does.
+static int beats(const float value, const float other, const int how) {
+    return value != value || (how == MAXIMUM ? value > other : value < other);
 }
 
 // What all workers of a group found, joined.
@@ -86,7 +85,15 @@ static float of_all(__local float *found, const float own, const int how) {
     found[worker] = own;
     for (int step = WORKERS / 2; step > 0; step /= 2) {
         barrier(CLK_LOCAL_MEM_FENCE);
-        if (worker < step) found[worker] = joined(found[worker], found[worker + step], how);
+        if (worker < step) {
+            const float other = found[worker + step];
+            if (how == SUM)
+                found[worker] += other;
+            else if (how == PRODUCT)
+                found[worker] *= other;
+            else if (beats(other, found[worker], how))
+                found[worker] = other;
+        }
     }
     barrier(CLK_LOCAL_MEM_FENCE);
     const float result = found[0];
@@ -96,9 +103,10 @@ static float of_all(__local float *found, const float own, const int how) {
 }
 
 static float sum_of_all(__local float *found, const Sum sum) {
-    return of_all(found, isfinite(sum.total) ? sum.total : sum.plain, SUM);
+    return of_all(found, FINITE(sum.total) ? sum.total : sum.plain, SUM);
 }
 
+#ifndef DIVISOR
 __kernel __attribute__((reqd_work_group_size(WORKERS, GROUPS, 1))) void reduce(
     __global const float *restrict x, __global float *restrict y, const int groups, const int count,
     const int8 kept_counts, const int8 kept_y, const int8 kept_x, const int8 counts, const int8 steps,
@@ -106,20 +114,30 @@ __kernel __attribute__((reqd_work_group_size(WORKERS, GROUPS, 1))) void reduce(
     __local float found[WORKERS];
     const Axes kept = {kept_counts}, to = {kept_y}, from = {kept_x}, along = {counts}, apart = {steps};
     const int worker = get_local_id(0), group = get_global_id(1);
-    if (group >= groups) return; // only where WORKERS is 1
+#if GROUPS > 1
+    if (group >= groups) return;
+#endif
     x += place_of(group, kept, from, KEPT);
 #if OPERATION == MAXIMUM || OPERATION == MINIMUM || OPERATION == PRODUCT
     float result = OPERATION == PRODUCT ? 1.0f : OPERATION == MAXIMUM ? -INFINITY : INFINITY;
-    for (int i = worker; i < count; i += WORKERS)
-        result = joined(result, x[place_of(i, along, apart, TOGETHER)], OPERATION);
+    for (int i = worker; i < count; i += WORKERS) {
+        const float value = x[place_of(i, along, apart, TOGETHER)];
+        if (OPERATION == PRODUCT)
+            result *= value;
+        else if (beats(value, result, OPERATION))
+            result = value;
+    }
     result = of_all(found, result, OPERATION);
 #else
     float most = 0.0f; // exponentials of differences from it stay finite
 #if OPERATION == LOGARITHM_OF_POWERS
     most = -INFINITY;
-    for (int i = worker; i < count; i += WORKERS) most = joined(most, x[place_of(i, along, apart, TOGETHER)], MAXIMUM);
+    for (int i = worker; i < count; i += WORKERS) {
+        const float value = x[place_of(i, along, apart, TOGETHER)];
+        if (beats(value, most, MAXIMUM)) most = value;
+    }
     most = of_all(found, most, MAXIMUM);
-    most = isfinite(most) ? most : 0.0f;
+    most = FINITE(most) ? most : 0.0f;
 #endif
     Sum sum = {0.0f, 0.0f, 0.0f};
     for (int i = worker; i < count; i += WORKERS) {
@@ -144,6 +162,7 @@ __kernel __attribute__((reqd_work_group_size(WORKERS, GROUPS, 1))) void reduce(
     if (worker == 0) y[place_of(group, kept, to, KEPT)] = factor * result;
 }
 
+#else
 // y = (x - mean) / divisor * scale + bias, or without the mean. `x` and `y` lie alike. Scales and biases have steps too,
 // 0 along axes where one serves all.
 __kernel __attribute__((reqd_work_group_size(WORKERS, GROUPS, 1))) void normalise(
@@ -155,7 +174,9 @@ __kernel __attribute__((reqd_work_group_size(WORKERS, GROUPS, 1))) void normalis
     const Axes kept = {kept_counts}, along = {counts}, apart = {x_steps}, scale_apart = {scale_steps},
                bias_apart = {bias_steps}, from = {kept_x}, scale_from = {kept_scales}, bias_from = {kept_biases};
     const int worker = get_local_id(0), group = get_global_id(1);
-    if (group >= groups) return; // only where WORKERS is 1
+#if GROUPS > 1
+    if (group >= groups) return;
+#endif
     x += place_of(group, kept, from, KEPT);
     y += place_of(group, kept, from, KEPT);
     scales += place_of(group, kept, scale_from, KEPT);
@@ -201,3 +222,4 @@ __kernel __attribute__((reqd_work_group_size(WORKERS, GROUPS, 1))) void normalis
                    biases[place_of(i, along, bias_apart, TOGETHER)];
     }
 }
+#endif
