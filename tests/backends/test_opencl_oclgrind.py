@@ -1,6 +1,6 @@
 """Oclgrind, a simulated device that watches memory, finds nothing in the kernels, and would find what there is to find.
 
-`make oclgrind` tries far more: every combination of tunables, on more calls.
+`make oclgrind` tries far more: all kernels with every combination of tunables, on more calls.
 """
 
 from __future__ import annotations
@@ -18,11 +18,13 @@ from opencl_suite.under_oclgrind import run_under_oclgrind
 pytestmark = pytest.mark.skipif(shutil.which("oclgrind") is None, reason="Oclgrind is not installed")
 
 
-def test_nothing_is_reported_of_any_kernel() -> None:
-    outcome = run_under_oclgrind(["--variants", "default", "--cases", "3"], seconds=300)
+def test_nothing_is_reported_of_a_kernel_of_each_class() -> None:
+    one_of_each = {type(kernel): f"{kernel.layer.lower()}/{kernel.name}" for kernel in opencl_kernels()}
+    names = sorted(one_of_each.values())
+    outcome = run_under_oclgrind(["--variants", "default", "--cases", "2", *names], seconds=300)
     assert outcome.problems == ()
     assert outcome.report.strip() == ""
-    assert outcome.runs.keys() == {f"{kernel.layer.lower()}/{kernel.name}" for kernel in opencl_kernels()}
+    assert sorted(outcome.runs) == names
     assert min(outcome.runs.values()) >= 1
 
 
