@@ -3,7 +3,8 @@
     python -m opencl_suite.under_oclgrind [--variants default|extreme|all] [--cases N] [KERNEL...]
 
 runs this module under `oclgrind`: each kernel as it is, with its tunables at their ends, or with all that go together,
-on random calls that are small, with weights in each type that it keeps them in, compared with the layer's reference.
+on random calls that are small, with weights in each type that it keeps them in, compared with the layer's reference;
+on a device that poses as a processor and on one that poses as a graphics card, for which kernels cut their work apart.
 What Oclgrind reports (accesses outside of buffers, races between work-items, values that nobody wrote) fails the run,
 and so does a kernel that no call was tried on.
 KERNEL names some, as in `pooling/windows`.
