@@ -20,7 +20,6 @@ from cnnrt.after_fork import renew_after_fork
 from cnnrt.backend import BufferSpec, Frame, Overlapping, Runnable, StepTimer, Weights
 from cnnrt.buffers import ALIGNMENT, Buffers, View
 from cnnrt.errors import CnnrtError
-from cnnrt.hardware import usable_cores
 from cnnrt.layer import Array, Shape
 from cnnrt.layouts import physical_shape, place_array, strides
 from cnnrt.plan import Plan
@@ -54,7 +53,7 @@ class Prepared:
     ) -> None:
         self.plan = plan
         self.resident = resident
-        self.spare_threads = usable_cores() - 1 if any(spec.private for spec in buffers.specs) else 0
+        self.spare_threads = _spare_threads() if any(spec.private for spec in buffers.specs) else 0
         self._order = tuple(order)
         grouped = itertools.groupby(runnables, key=lambda r: r[0])
         self._groups = [(parts, tuple(runnable for _, runnable in group)) for parts, group in grouped]
@@ -182,6 +181,13 @@ class _Views:
 
 
 _NOTHING = np.empty(0, np.float32)
+
+
+def _spare_threads() -> int:
+    """Return how many threads may work beside the caller's where a device computes."""
+    from cnnrt.hardware import usable_cores  # most have no such device
+
+    return usable_cores() - 1
 
 
 def make_frame(specs: Sequence[BufferSpec], arena_bytes: int) -> Frame:
