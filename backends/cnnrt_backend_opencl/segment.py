@@ -87,7 +87,7 @@ class OpenCLSegment:
         self._steps = [_compiled(step, session) for step in segment.steps]
         self._spare: list[_Call] = []
         self._read, self._written = _outside_slots(segment.steps, buffers)
-        self._arena_bytes = _arena_bytes(segment.steps, buffers)
+        self._inside = _inside(segment.steps, buffers)
 
     def run(self, frame: Frame, timer: StepTimer | None = None) -> None:
         """Compute every step; returns when the outputs are there.
@@ -215,7 +215,7 @@ class OpenCLSegment:
 
     def _new_call(self) -> _Call:
         session = self._session
-        arena = Arena(session, self._arena_bytes)
+        arena = Arena(session, self._inside)
         steps = tuple(self._bound(compiled, arena) for compiled in self._steps)
         outside = tuple(
             transfer_for(
@@ -265,10 +265,10 @@ def _outside_slots(steps: Sequence[Step], specs: Sequence[BufferSpec]) -> tuple[
     return read, written
 
 
-def _arena_bytes(steps: Sequence[Step], specs: Sequence[BufferSpec]) -> int:
+def _inside(steps: Sequence[Step], specs: Sequence[BufferSpec]) -> set[tuple[int, int]]:
+    """Return offsets and bytes of the values and workspaces that only these steps use."""
     used = {slot for step in steps for slot in (*step.inputs, *step.outputs, step.workspace)}
-    own = [specs[slot] for slot in used if specs[slot].private]
-    return max(((spec.offset or 0) + spec.type.nbytes for spec in own), default=0)
+    return {(specs[slot].offset or 0, specs[slot].type.nbytes) for slot in used if specs[slot].private}
 
 
 def _compiled(step: Step, session: Session) -> _Compiled:
