@@ -101,7 +101,7 @@ def test_a_card_that_gains_more_gets_them_all(
         {"left", "right", "both"},
         {"pool", "left", "right", "scores"},
     ],
-    ids=" ".join,
+    ids=lambda names: " ".join(sorted(names)),
 )
 def test_however_layers_are_shared_out_the_result_is_the_same(
     tmp_path: Path, host: PluginHost, apart: set[str]
