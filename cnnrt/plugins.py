@@ -21,6 +21,7 @@ from cnnrt import hookspecs
 from cnnrt.after_fork import renew_after_fork
 from cnnrt.caller_warning import warn_caller
 from cnnrt.errors import PluginError, PluginWarning
+from cnnrt.generated_sources import let_go_of_generated_sources
 from cnnrt.plugin_discovery import HOOKS_OF_KIND, discover, installed_entry_points
 from cnnrt.plugin_registry import PluginRecord, Registry
 
@@ -147,6 +148,7 @@ class PluginHost:
 
     def _load_one(self, point: metadata.EntryPoint, record: PluginRecord) -> None:
         plugin = point.load()
+        let_go_of_generated_sources()
         record.path = str(getattr(plugin, "__file__", "") or "")
         api = getattr(plugin, "plugin_api", None)
         if api not in range(hookspecs.OLDEST_PLUGIN_API, hookspecs.PLUGIN_API + 1):
