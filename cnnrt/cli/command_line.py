@@ -238,14 +238,26 @@ def _log_on_stderr() -> Iterator[None]:
 
 
 def _flushed(code: int) -> int:
-    """Return the exit code after writing what is left of stdout; a pipe that nobody reads is no reason to complain."""
+    """Return the exit code after writing what is left of stdout; a pipe that nobody reads is no reason to complain.
+
+    What is left of stderr and cannot be written is no error either.
+    """
+    if sys.stderr is not None:
+        try:
+            sys.stderr.flush()
+        except OSError:
+            _write_nowhere(sys.stderr)
     if sys.stdout is None:  # it was closed before Python started
         return code
     try:
         sys.stdout.flush()
     except BrokenPipeError:
-        # Python flushes once more at exit, which must not fail again.
-        with suppress(OSError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _write_nowhere(sys.stdout)
         return code or FAILED
     return code
+
+
+def _write_nowhere(stream: TextIO) -> None:
+    """Have Python flush a stream at exit, as it does, without an error."""
+    with suppress(OSError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

@@ -110,6 +110,8 @@ def test_each_tile_keeps_them(kernel: Kernel) -> None:
     device = usable_device(BACKEND)
     if kernel.layer == "FullyConnected":
         made = make_case(LAYERS["fullyconnected"](), [(9, 37)], {"weight": (41, 37), "bias": (41,)})
+    elif kernel.layer == "Deconvolution":
+        made = make_case(LAYERS["deconvolution"](pad=1), [(1, 16, 6, 5)], {"weight": (16, 32, 3, 3), "bias": (32,)})
     elif kernel.name == "depthwise":
         made = make_case(LAYERS["convolution"](group=24), [(1, 24, 6, 5)], {"weight": (24, 1, 3, 3)})
     else:

@@ -57,7 +57,7 @@ class TestOnArm(BackendFacts):
 
         def check(case: Case) -> None:
             assume(takes(kernel, case.call, device))
-            assert_kernel_agrees(kernel, backend, device, case, suite)
+            assert_kernel_agrees(kernel, backend, device, case, suite, threads=2)
 
         examine(suite.cases(), check, EXAMPLES, none=f"{kernel.name} takes no call of its layer's suite")
 
@@ -77,5 +77,5 @@ def test_layouts_are_changed(source: str, wanted: str, shape: tuple[int, ...]) -
     call = LayerCall(layer, (TensorType(shape, layout=source),), (TensorType(shape, layout=wanted),))
     values = np.random.default_rng(0).standard_normal(shape).astype(np.float32)
     kernel = host_for_arm().kernels()["reorder", "threaded", "transpose"]
-    (result,) = run_kernel(kernel, backend, device, Case(call, 0, (values,), {}))
+    (result,) = run_kernel(kernel, backend, device, Case(call, 0, (values,), {}), threads=2)
     assert np.array_equal(result, values)
