@@ -23,7 +23,7 @@ class TestOnIntelsRuntime(BackendSuite):
     """Few calls of each kernel, so that the suite stays quick; `CNNRT_HEAVY_TESTS=1` tries as many as elsewhere."""
 
     backend = "opencl"
-    share = 1.0 if os.environ.get("CNNRT_HEAVY_TESTS") == "1" else 0.1
+    share = 1.0 if os.environ.get("CNNRT_HEAVY_TESTS") == "1" else 0.04
     test_kernel_allocates_nothing_beside_its_workspace = None  # see test_opencl_kernels.py
 
     @classmethod
