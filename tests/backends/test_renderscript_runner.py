@@ -72,8 +72,17 @@ def expected() -> Array:
 
 
 def runners() -> list[psutil.Process]:
-    """Return the runners that this process started."""
-    return [p for p in psutil.Process().children() if p.status() != psutil.STATUS_ZOMBIE]
+    """Return the runners that this process started, and no processes of other tests."""
+    return [p for p in psutil.Process().children() if p.status() != psutil.STATUS_ZOMBIE and p.pid not in OTHERS]
+
+
+OTHERS: set[int] = set()
+
+
+@pytest.fixture(autouse=True, scope="module")
+def other_processes() -> None:
+    """Note what other tests in this process have left running."""
+    OTHERS.update(p.pid for p in psutil.Process().children())
 
 
 @pytest.fixture

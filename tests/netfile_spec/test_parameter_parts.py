@@ -102,7 +102,7 @@ def test_a_file_that_is_replaced_meanwhile_is_noticed(tmp_path: Path) -> None:
 
 
 @given(
-    st.lists(st.integers(1, 40), min_size=1, max_size=4),
+    st.lists(st.integers(1, 12), min_size=1, max_size=4),
     st.booleans(),
     st.integers(20, 3000),
     st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1)), min_size=1, max_size=6),
