@@ -55,7 +55,8 @@ def grown(path: Path, items: int = 2, limit: Callable[[int], None] | None = None
 
 def test_a_process_is_seen_to_grow_by_what_it_holds() -> None:
     before = memory_of(os.getpid())
-    held = mmap.mmap(-1, 32 * MIB)  # new pages, whatever memory the process has left of earlier tests
+    # New pages, whatever memory earlier tests have left in this process.
+    held = mmap.mmap(-1, 32 * MIB, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
     held.write(os.urandom(1 << 16) * (32 * MIB >> 16))
     after = memory_of(os.getpid())
     assert before
