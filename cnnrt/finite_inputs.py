@@ -25,7 +25,7 @@ SHARE = 8 << 20
 class FiniteInputs:
     """Within it arrays are computed from, by input name; leaving it raises InputError where one is not finite.
 
-    `threads`: the most that read them meanwhile, if they are large; with 0 that is raised before anything is computed.
+    `threads`, 1 at least: the most that read them meanwhile, if they are large; small ones are read before.
     """
 
     def __init__(self, arrays: Mapping[str, Array], *, threads: int) -> None:
@@ -42,7 +42,7 @@ class FiniteInputs:
         for thread in self._threads:
             thread.start()
         if not self._threads:
-            self._look()
+            check_finite(self._arrays)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -50,7 +50,7 @@ class FiniteInputs:
         for thread in self._threads:
             thread.join()
         if any(self._suspicious):
-            self._look()
+            check_finite(self._arrays)
 
     def _read(self, number: int) -> None:
         """Read a thread's share of every array."""
@@ -60,10 +60,12 @@ class FiniteInputs:
             if _may_hold_others(flat[number * step : (number + 1) * step]):
                 self._suspicious[number] = True
 
-    def _look(self) -> None:
-        for name, array in self._arrays.items():
-            if _may_hold_others(array):
-                _raise_if_any(name, array)
+
+def check_finite(arrays: Mapping[str, Array]) -> None:
+    """Raise InputError where an array, by input name, holds NaN or an infinity."""
+    for name, array in arrays.items():
+        if _may_hold_others(array):
+            _raise_if_any(name, array)
 
 
 def _may_hold_others(array: Array) -> bool:

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from cnnrt.arguments import names_from
 from cnnrt.errors import InputError
-from cnnrt.finite_inputs import FiniteInputs
+from cnnrt.finite_inputs import FiniteInputs, check_finite
 from cnnrt.graph import Graph, GraphInput
 from cnnrt.graph_builder import build_graph
 from cnnrt.inputs import check_inputs, check_shapes
@@ -215,16 +215,23 @@ class Net:
         names = None if outputs is None else names_from("outputs", outputs)
         wanted = self._wanted(names)
         batch = check_inputs(self._needed_inputs(wanted), images)
-        with FiniteInputs(batch.arrays, threads=self._prepared.spare_threads):
-            computed = self._recovery.computed(
-                lambda arrays: self._computed(arrays, wanted, profile), batch.arrays, wanted
-            )
+        spare = self._prepared.spare_threads
+        if spare:
+            with FiniteInputs(batch.arrays, threads=spare):
+                computed = self._recovered(batch.arrays, wanted, profile)
+        else:
+            check_finite(batch.arrays)
+            computed = self._recovered(batch.arrays, wanted, profile)
         # A value without a batch dimension (the accuracy over the batch) is one value however it was asked for.
         results = [r.reshape(r.shape[1:]) if batch.single and r.shape[:1] == (1,) else r for r in computed]
         if names is None:
             return results[0] if len(results) == 1 else dict(zip(wanted, results, strict=True))
         by_value = dict(zip(wanted, results, strict=True))
         return {name: by_value[self.graph.resolve(name)] for name in names}
+
+    def _recovered(self, arrays: Arrays, wanted: Sequence[str], profile: Profile | None) -> list[Array]:
+        """Return the wanted values, whatever becomes of devices meanwhile."""
+        return self._recovery.computed(lambda given: self._computed(given, wanted, profile), arrays, wanted)
 
     def _computed(self, arrays: Arrays, wanted: Sequence[str], profile: Profile | None) -> list[Array]:
         """Return the wanted values, as they are prepared for inputs of these shapes."""

@@ -84,7 +84,8 @@ class PreparedNetworks:
                     self._kept.popitem(last=False)
             self._kept.move_to_end(key)
             self.latest = prepared
-        self.spare_threads = min(prepared.spare_threads, (self.settings.threads or MOST_READERS + 1) - 1)
+        spare = prepared.spare_threads
+        self.spare_threads = spare and min(spare, (self.settings.threads or MOST_READERS + 1) - 1)
         return prepared
 
     def _made(self, shapes: Mapping[str, Shape], wanted: Sequence[str]) -> Prepared:

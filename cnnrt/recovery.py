@@ -62,15 +62,15 @@ class Recovery:
         self, compute: Callable[[Arrays], list[Array]], arrays: Arrays, wanted: tuple[str, ...]
     ) -> list[Array]:
         """Return what `compute` gives; in halves where a device has not enough memory for the whole batch."""
-        key = (tuple((name, array.shape) for name, array in arrays.items()), wanted)
         try:
-            if key in self._halved:
+            if self._halved and _shapes_and(arrays, wanted) in self._halved:
                 raise DeviceMemoryError("it was not enough before")
             return compute(arrays)
         except DeviceMemoryError as error:
             parts = halves(self._prepared.graph, arrays)
             if parts is None:
                 raise self._prepared.out_of_memory(error) from error
+            key = _shapes_and(arrays, wanted)
             if key not in self._halved:
                 self._halved.add(key)
                 self._prepared.forget()
@@ -81,6 +81,10 @@ class Recovery:
             return [np.concatenate(both) for both in zip(*results, strict=True)]
         except MemoryError as error:
             raise self._prepared.out_of_memory(error) from error
+
+
+def _shapes_and(arrays: Arrays, wanted: tuple[str, ...]) -> Any:
+    return tuple((name, array.shape) for name, array in arrays.items()), wanted
 
 
 def halves(graph: Graph, arrays: Arrays) -> tuple[Arrays, Arrays] | None:

@@ -46,15 +46,13 @@ CHECKING_INPUTS = {
     "inputs.py:check_inputs",
     "inputs.py:_check_array",
     "inputs.py:_check_shape",
-    "finite_inputs.py:FiniteInputs.__init__",
-    "finite_inputs.py:FiniteInputs.__enter__",
-    "finite_inputs.py:FiniteInputs.__exit__",
-    "finite_inputs.py:FiniteInputs._look",
+    "finite_inputs.py:check_finite",
     "finite_inputs.py:_may_hold_others",
 }
 RUNNING = {
     "net.py:Net.compute",
     "net.py:Net._run",
+    "net.py:Net._recovered",
     "net.py:Net._computed",
     "recovery.py:Recovery.computed",
     "recovery.py:Recovery.retried",

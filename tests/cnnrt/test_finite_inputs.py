@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from cnnrt.errors import InputError
-from cnnrt.finite_inputs import SHARE, FiniteInputs
+from cnnrt.finite_inputs import SHARE, FiniteInputs, check_finite
 
 LARGE = (2, SHARE // 4)
 
@@ -20,7 +20,7 @@ def spoiled(shape: tuple[int, ...], value: float) -> np.ndarray:
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
-@pytest.mark.parametrize("threads", [0, 1, 7])
+@pytest.mark.parametrize("threads", [1, 7])
 def test_the_first_value_that_is_no_number_is_named(value: float, threads: int) -> None:
     expected = rf"input 'data': 1 of {2 * LARGE[1]} values are NaN or infinite, the first at \(1, 7\)"
     with pytest.raises(InputError, match=expected), FiniteInputs({"data": spoiled(LARGE, value)}, threads=threads):
@@ -47,6 +47,11 @@ def test_large_inputs_are_read_by_another_thread_while_a_device_works() -> None:
     assert names == ["cnnrt-finite"] * 2
 
 
+def test_without_threads_to_spare_they_are_read_before() -> None:
+    with pytest.raises(InputError, match=r"the first at \(1, 7\)"):
+        check_finite({"data": spoiled(LARGE, np.nan)})
+
+
 def test_what_went_wrong_with_bad_inputs_is_their_fault() -> None:
     with pytest.raises(InputError) as raised, FiniteInputs({"data": spoiled(LARGE, np.nan)}, threads=2):
         raise ArithmeticError("of NaN")
@@ -54,5 +59,5 @@ def test_what_went_wrong_with_bad_inputs_is_their_fault() -> None:
 
 
 def test_sums_beyond_float32_are_no_fault() -> None:
-    with FiniteInputs({"data": np.full((2, 9), 3e38, np.float32)}, threads=0):
+    with FiniteInputs({"data": np.full((2, 9), 3e38, np.float32)}, threads=1):
         pass
