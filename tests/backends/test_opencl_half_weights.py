@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import attrs
 import numpy as np
@@ -226,9 +227,10 @@ def test_backends_without_such_kernels_refuse(chain: Path, mode: str) -> None:
 
 
 def test_other_types_are_refused_by_name(chain: Path) -> None:
+    wrong: Any
     for wrong in ("half", "bfloat16", 16):
         with pytest.raises(InputError, match='weight_storage: expected "float32" or "float16"'):
-            Net(chain, weight_storage=wrong)  # type: ignore[arg-type]
+            Net(chain, weight_storage=wrong)
 
 
 def test_a_weight_beyond_half_precision_is_an_error_that_names_the_file(tmp_path: Path) -> None:

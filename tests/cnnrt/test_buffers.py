@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from cnnrt import CnnrtError, Net
 from cnnrt.backend import BufferSpec
-from cnnrt.buffers import ALIGNMENT, Buffers, plan_buffers
+from cnnrt.buffers import ALIGNMENT, Buffers, Home, plan_buffers
 from cnnrt.executor import make_frame
 from cnnrt.graph import Node
 from cnnrt.layer_call import LayerCall
@@ -68,7 +68,7 @@ def problems(draw: st.DrawFn) -> Problem:
     return Problem(sizes, tuple(steps), inputs, tuple(wanted))
 
 
-def planned(problem: Problem) -> Buffers:
+def planned(problem: Problem, homes: Sequence[Home | None] = ()) -> Buffers:
     types = {name: TensorType((size,)) for name, size in problem.sizes.items()}
     placed = []
     for i, (read, written, workspace) in enumerate(problem.steps):
@@ -76,7 +76,7 @@ def planned(problem: Problem) -> Buffers:
         call = LayerCall(node.layer, tuple(types[v] for v in read), (types[written],))
         kernel = None if workspace is None else WithWorkspace(workspace)
         placed.append(Placed(node, call, CORE, kernel, ""))
-    return plan_buffers(placed, types, problem.inputs, problem.wanted)
+    return plan_buffers(placed, types, problem.inputs, problem.wanted, homes)
 
 
 def roots_of(problem: Problem) -> dict[str, str]:
@@ -111,6 +111,30 @@ def test_no_two_values_that_are_needed_at_one_time_overlap(problem: Problem) -> 
     ends = [max(p) + 1 for p in places_by_name.values() if p]
     assert buffers.arena_bytes == max(ends, default=0)
     assert all(min(p) % ALIGNMENT == 0 for p in places_by_name.values() if p)
+
+
+@given(problems())
+@settings(max_examples=200)
+def test_on_a_device_values_share_whole_buffers_at_different_times(problem: Problem) -> None:
+    """So that a device can keep each in a buffer of its own: two begin alike, or do not meet at all."""
+    home = Home(0, 512, "opencl:card")
+    buffers = planned(problem, [home] * len(problem.steps))
+    specs = [spec for spec in buffers.specs if spec.private and spec.root is None and spec.type.nbytes]
+    for a, b in combinations(specs, 2):
+        assert a.offset == b.offset or not places(a) & places(b)
+    assert max((max(places(spec)) + 1 for spec in specs), default=0) <= buffers.homes.get(home, 0)
+    assert all((spec.offset or 0) % 512 == 0 for spec in specs)
+    # Never at one time.
+    roots = roots_of(problem)
+    alive: dict[str, tuple[int, int]] = {}
+    for step, (read, written, _) in enumerate(problem.steps):
+        for value in (*read, written):
+            alive[roots[value]] = (alive.get(roots[value], (step, step))[0], step)
+    inside = {n: t for n, t in alive.items() if buffers.specs[buffers.slots[n]].private}
+    for (a_name, (first_a, last_a)), (b_name, (first_b, last_b)) in combinations(inside.items(), 2):
+        if first_a <= last_b and first_b <= last_a:
+            one, other = (places(buffers.specs[buffers.slots[n]]) for n in (a_name, b_name))
+            assert not one & other, f"{a_name} and {b_name} share bytes"
 
 
 @given(problems())

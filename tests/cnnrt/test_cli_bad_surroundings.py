@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -46,12 +47,12 @@ def test_a_file_that_may_not_be_read_is_the_files_fault_not_the_command_lines(
 ) -> None:
     path = tmp_path / "locked.npy"
     path.write_bytes(b"\x93NUMPY")
-    opened = Path.open
+    opened: Any = Path.open
 
-    def refuse(self: Path, *arguments: object, **options: object) -> object:
+    def refuse(self: Path, *arguments: Any, **options: Any) -> object:
         if self == path:
             raise PermissionError(13, "Permission denied", str(self))
-        return opened(self, *arguments, **options)  # type: ignore[call-overload]  # as it was called
+        return opened(self, *arguments, **options)
 
     monkeypatch.setattr(Path, "open", refuse)
     monkeypatch.setattr(os, "access", lambda file, mode: Path(file) != path)

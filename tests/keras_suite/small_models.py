@@ -33,10 +33,11 @@ def outcome(tmp_path: Path, file: Path, images: Array) -> Array:
     return result
 
 
-def one(tmp_path: Path, config: dict[str, Any], arrays: Sequence[Array], **more: str) -> Path:
+def one(tmp_path: Path, config: dict[str, Any], arrays: Sequence[Array], shape: Any = None, **more: Any) -> Path:
     """Save a model of one layer."""
-    shape = more.pop("shape", None) or IMAGE.shape[1:]
-    return save_h5(tmp_path / "one.h5", sequential([config], shape), {config["name"]: arrays}, **more)  # type: ignore[arg-type]
+    return save_h5(
+        tmp_path / "one.h5", sequential([config], shape or IMAGE.shape[1:]), {config["name"]: arrays}, **more
+    )
 
 
 def problems(file: Path) -> str:
